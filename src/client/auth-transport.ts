@@ -1,0 +1,125 @@
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { ServicePolicies } from "../policy/method-policy.js";
+import { createPolicyLookup } from "../policy/policy-lookup.js";
+import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
+import { checkCredentials } from "./ask-for-auth.js";
+import { type AuthOptions, createCredentialsInterceptor } from "./credentials-interceptor.js";
+import { createTargetGuard } from "./guards.js";
+
+/** What every transport factory of Connect takes, beside options of its own. */
+export interface TransportOptions {
+  /** Where the servers are. Credentials go to the origin of this URL only. */
+  baseUrl: string;
+  /** They wrap the credentials: they do not see them. */
+  interceptors?: Interceptor[];
+}
+
+/** The two places for credentials in `AuthOptions`. */
+export type Slot = "credentials" | "internalCredentials";
+
+/** Which credentials an options object holds for certain. */
+export type Slots<A> = {
+  [K in Slot]: K extends keyof A ? (undefined extends A[K] ? never : K) : never;
+}[Slot];
+
+/** Refuses keys that `AuthOptions` does not have, and credentials that may be `undefined`. */
+export type Exact<A extends AuthOptions> = AuthOptions &
+  A & { [K in Exclude<keyof A, keyof AuthOptions>]?: never } & {
+    [K in MaybeUndefined<A>]: Exclude<A[K], undefined>;
+  };
+
+/** Credentials that are given, but as `undefined` perhaps. An optional one is simply left out. */
+type MaybeUndefined<A> = {
+  [K in keyof A & Slot]: undefined extends A[K] ? (object extends Pick<A, K> ? never : K) : never;
+}[keyof A & Slot];
+
+/**
+ * A transport that attaches credentials. `S` names those it holds, and so
+ * decides which methods a generated client made with it has.
+ */
+export interface AuthTransport<S extends string = never> extends Transport {
+  /** The credentials this transport holds. */
+  readonly slots: { readonly [K in S]: true };
+  /**
+   * Makes a policy table known, for a service without options in its proto
+   * file. Generated factories do it by themselves.
+   */
+  addPolicies(table: ServicePolicies): void;
+}
+
+/**
+ * One transport with credentials for the clients of many services. Takes any
+ * function that makes a Connect transport, its options, and the credentials.
+ *
+ * Throws `TypeError` for a `baseUrl` that is no URL, an unknown option, and a
+ * constant credential that cannot be sent.
+ *
+ * ```ts
+ * import { createConnectTransport } from "@connectrpc/connect-web";
+ * import { Auth, createAuthTransport } from "connectrpc-auth";
+ * import { createOrderServiceClient } from "./gen/acme/shop/v1/order_auth.js";
+ * import { createUserServiceClient } from "./gen/acme/user/v1/user_auth.js";
+ *
+ * const transport = createAuthTransport(createConnectTransport, { baseUrl: "https://api.acme.dev" }, {
+ *   credentials: async () => Auth.jwt(await session.accessToken()),
+ * });
+ * const users = createUserServiceClient(transport);
+ * const orders = createOrderServiceClient(transport);
+ * ```
+ */
+export function createAuthTransport<
+  O extends TransportOptions,
+  const A extends AuthOptions = object,
+>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): AuthTransport<Slots<A>> {
+  return makeAuthTransport(createTransport, options, auth ?? {}) as AuthTransport<Slots<A>>;
+}
+
+const optionNames = /*@__PURE__*/ new Set([
+  "credentials",
+  "internalCredentials",
+  "allowInsecureTransport",
+  "sendOnPublic",
+]);
+
+/** `createAuthTransport` without its types. */
+export function makeAuthTransport<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: O,
+  auth: AuthOptions,
+): AuthTransport<Slot> {
+  const unknown = Object.keys(auth).find((name) => !optionNames.has(name));
+  if (unknown !== undefined) {
+    throw new TypeError(
+      `unknown auth option "${unknown}"; there are ${[...optionNames].join(", ")}`,
+    );
+  }
+  const slots: { [K in Slot]?: true } = {};
+  for (const slot of ["credentials", "internalCredentials"] as const) {
+    if (auth[slot] !== undefined) {
+      checkCredentials(slot, auth[slot]);
+      slots[slot] = true;
+    }
+  }
+  const tables = createPolicyLookup();
+  const credentials = createCredentialsInterceptor({
+    auth,
+    policyOf: (method) => tables.get(method) ?? resolveMethodPolicy(method),
+    checkTarget: createTargetGuard(options.baseUrl, auth.allowInsecureTransport === true),
+    useHttpGet: "useHttpGet" in options && options.useHttpGet === true,
+  });
+  const transport = createTransport({
+    ...options,
+    // the last one is innermost
+    interceptors: [...(options.interceptors ?? []), credentials],
+  });
+  return {
+    unary: (...call) => transport.unary(...call),
+    stream: (...call) => transport.stream(...call),
+    slots: slots as AuthTransport<Slot>["slots"],
+    addPolicies: tables.add,
+  };
+}

@@ -1,0 +1,186 @@
+import { AuthError } from "../errors.js";
+import {
+  AUTH_HEADERS,
+  authorizationHeader,
+  dpopHeader,
+  gatewaySecretHeader,
+  maxCredentialBytes,
+} from "../headers.js";
+import { type Auth, buildAuthHeader, type GatewayAuth } from "./auth.js";
+
+/** The request that a credential is presented with. */
+export interface HeaderTarget {
+  /** The HTTP method on the wire: `GET` where Connect uses it. */
+  readonly httpMethod: string;
+  readonly url: string;
+}
+
+/** Names in lower case, and values. */
+export type AuthHeaders = ReadonlyMap<string, string>;
+
+/**
+ * The headers that present a credential. Throws `AuthError`
+ * (`credentials_invalid`) where a value is empty, above 8 KiB or not sendable,
+ * where two credentials need the same header, and for `basic`. Messages name
+ * the header, never the value.
+ */
+export async function buildAuthHeaders(auth: Auth, target: HeaderTarget): Promise<AuthHeaders> {
+  const headers = staticHeaders(auth);
+  for (const part of partsOf(auth)) {
+    if (part.type === "dpop") {
+      const htu = target.url.replace(/[?#].*$/s, "");
+      const proof = await part.prove({ htm: target.httpMethod, htu, accessToken: part.token });
+      setHeader(headers, dpopHeader, proof);
+    }
+  }
+  return headers;
+}
+
+/**
+ * The headers of a credential that are the same for each request: all but the
+ * DPoP proof. Throws like `buildAuthHeaders`.
+ */
+export function staticHeaders(auth: Auth): Map<string, string> {
+  const headers = new Map<string, string>();
+  for (const part of partsOf(auth)) {
+    addHeaders(headers, part);
+  }
+  return headers;
+}
+
+/** The headers of the gateway contract. Without roles there is no `x-auth-roles`. */
+export function gatewayHeaders(auth: Omit<GatewayAuth, "type">): Map<string, string> {
+  const headers = new Map<string, string>();
+  setHeader(headers, gatewaySecretHeader, auth.secret);
+  setHeader(headers, AUTH_HEADERS.SUBJECT, auth.subject);
+  if (auth.roles.length > 0) {
+    setHeader(headers, AUTH_HEADERS.ROLES, asciiJson(auth.roles));
+  }
+  return headers;
+}
+
+/** The value of an `Authorization: Bearer` header. Throws like `buildAuthHeaders`. */
+export function bearerHeader(token: string): string {
+  return checkValue(authorizationHeader, `Bearer ${checkToken(authorizationHeader, token)}`);
+}
+
+function partsOf(auth: Auth): readonly Auth[] {
+  return auth?.type === "all" ? auth.auths.flatMap(partsOf) : [auth];
+}
+
+function addHeaders(headers: Map<string, string>, auth: Auth): void {
+  switch (auth?.type) {
+    case "jwt":
+    case "bearer":
+      return setHeader(headers, authorizationHeader, bearerHeader(auth.token));
+    case "dpop":
+      return setHeader(
+        headers,
+        authorizationHeader,
+        `DPoP ${checkToken(authorizationHeader, auth.token)}`,
+      );
+    case "gateway":
+      for (const [name, value] of gatewayHeaders(auth)) {
+        setHeader(headers, name, value);
+      }
+      return;
+    case "header":
+      return setHeader(headers, auth.name, auth.value);
+    case "session":
+      if (auth.cookie !== undefined) {
+        return setHeader(headers, "cookie", cookiePair(auth.cookie, auth.token));
+      }
+      if (auth.header !== undefined) {
+        return setHeader(headers, auth.header, auth.token);
+      }
+      return setHeader(headers, authorizationHeader, bearerHeader(auth.token));
+    case "basic":
+      buildAuthHeader(auth); // throws
+      return;
+    case "none":
+      return;
+    default:
+      throw invalid(
+        `not a credential: ${describe(auth)}; make one with Auth.jwt() or its siblings`,
+      );
+  }
+}
+
+function setHeader(headers: Map<string, string>, name: string, value: string): void {
+  const key = String(name).toLowerCase();
+  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(key)) {
+    throw invalid(`${JSON.stringify(name)} is not a header name (RFC 9110 §5.1)`);
+  }
+  if (headers.has(key)) {
+    throw invalid(`two credentials use the header "${key}"`);
+  }
+  headers.set(key, checkValue(key, value));
+}
+
+function checkValue(key: string, value: string): string {
+  if (typeof value !== "string" || value === "") {
+    throw invalid(`the credential for the header "${key}" is ${describe(value)}`);
+  }
+  // RFC 9110 §5.5; gRPC carries no more than visible ASCII and space either.
+  if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) {
+    throw invalid(
+      `the credential for the header "${key}" has a character that a header cannot carry`,
+    );
+  }
+  if (value.length > maxCredentialBytes) {
+    throw invalid(
+      `the credential for the header "${key}" has ${value.length} bytes, the bound is ${maxCredentialBytes}`,
+    );
+  }
+  return value;
+}
+
+/** A comma or a space would make two credentials of one where headers are joined. */
+function checkToken(header: string, token: string): string {
+  if (typeof token !== "string" || token === "") {
+    throw invalid(`the credential for the header "${header}" is ${describe(token)}`);
+  }
+  if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(token)) {
+    throw invalid(`the token for the header "${header}" has a character that a token cannot have`);
+  }
+  return token;
+}
+
+/** RFC 6265 §4.1.1. */
+function cookiePair(name: string, value: string): string {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    throw invalid(`${JSON.stringify(name)} is not a cookie name (RFC 6265 §4.1.1)`);
+  }
+  if (typeof value !== "string" || value === "") {
+    throw invalid(`the credential for the cookie "${name}" is ${describe(value)}`);
+  }
+  if (!/^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/.test(value)) {
+    throw invalid(
+      `the credential for the cookie "${name}" has a character that a cookie cannot carry`,
+    );
+  }
+  return `${name}=${value}`;
+}
+
+/** JSON in which every character is one that a header can carry. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\x7f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** Says what a wrong value is without showing it. */
+function describe(value: unknown): string {
+  if (value === "") {
+    return "empty";
+  }
+  if (value === null || value === undefined) {
+    return String(value);
+  }
+  return typeof value === "object" ? "an object of an unknown type" : `a ${typeof value}`;
+}
+
+function invalid(message: string): AuthError {
+  return new AuthError("credentials_invalid", message);
+}

@@ -1,0 +1,54 @@
+export {
+  type AuthTransport,
+  createAuthTransport,
+  type Exact,
+  type Slot,
+  type Slots,
+  type TransportOptions,
+} from "./client/auth-transport.js";
+export {
+  type ClientBearerInterceptorOptions,
+  createClientBearerInterceptor,
+} from "./client/bearer-interceptor.js";
+export { type AuthOptions, callCredentials } from "./client/credentials-interceptor.js";
+export {
+  type ClientGatewayInterceptorOptions,
+  createClientGatewayInterceptor,
+} from "./client/gateway-interceptor.js";
+export { createServiceClient, type ServiceClientArgs } from "./client/service-client.js";
+export {
+  type AllAuth,
+  Auth,
+  type BasicAuth,
+  type BearerAuth,
+  buildAuthHeader,
+  type DpopAuth,
+  type DpopProofRequest,
+  type DpopProver,
+  type GatewayAuth,
+  type HeaderAuth,
+  isBasicAuth,
+  isJwtAuth,
+  type JwtAuth,
+  type NoneAuth,
+  type SessionAuth,
+} from "./credentials/auth.js";
+export type {
+  AuthProvider,
+  AuthRequest,
+  CredentialSource,
+  Credentials,
+} from "./credentials/auth-provider.js";
+export type { Challenge } from "./credentials/challenge.js";
+export { AuthError, type AuthErrorCode, isAuthError } from "./errors.js";
+export { AUTH_HEADERS } from "./headers.js";
+export { matchesMethodPattern } from "./policy/method-pattern.js";
+export {
+  definePolicies,
+  type MethodPolicy,
+  type MethodPolicyInit,
+  type Requirements,
+  type ServicePolicies,
+} from "./policy/method-policy.js";
+export { getInternalMethods, getPublicMethods } from "./policy/public-methods.js";
+export { type ResolvedMethodAuth, resolveMethodAuth } from "./policy/resolve-method-auth.js";

@@ -1,0 +1,112 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+
+/**
+ * The roles and scopes that a caller must have been granted.
+ *
+ * - `roles`: at least one must match. Empty: no role is asked for.
+ * - `scopes`: all must match. Empty: no scope is asked for.
+ */
+export interface Requirements {
+  readonly roles: readonly string[];
+  readonly scopes: readonly string[];
+}
+
+/**
+ * Who may call a method, and so what a client sends to it.
+ *
+ * | kind | a client sends | a server demands |
+ * |---|---|---|
+ * | `public` | nothing | nothing |
+ * | `internal` | `internalCredentials` | an internal caller, who meets the requirements |
+ * | `requires` | `credentials` | an identity that meets the requirements |
+ * | `authenticated` | `credentials` | any identity |
+ * | `denied` | `credentials` | nobody passes |
+ * | `unspecified` | `credentials` | what the server's rules, `authorize` or `defaultPolicy` say |
+ */
+export type MethodPolicy =
+  | { readonly kind: "public" }
+  | ({ readonly kind: "internal" } & Requirements)
+  | ({ readonly kind: "requires" } & Requirements)
+  | { readonly kind: "authenticated" }
+  | { readonly kind: "denied" }
+  | { readonly kind: "unspecified" };
+
+/** A policy as it is written in a table: lists that are left out are empty. */
+export type MethodPolicyInit =
+  | { readonly kind: "public" | "authenticated" | "denied" | "unspecified" }
+  | ({ readonly kind: "internal" | "requires" } & Partial<Requirements>);
+
+/**
+ * The policies of all methods of one service, by the method's name in
+ * TypeScript. The plugin prints one for each service; `definePolicies` makes
+ * one by hand.
+ */
+export interface ServicePolicies<S extends DescService = DescService> {
+  readonly service: S;
+  readonly methods: { readonly [K in MethodNames<S>]: MethodPolicy };
+}
+
+/** The names of a service's methods in TypeScript. */
+export type MethodNames<S extends DescService> = keyof S["method"] & string;
+
+/**
+ * A policy table for a service: for services whose proto file you cannot
+ * annotate, such as `grpc.health.v1.Health`. For annotated ones, use the table
+ * that the plugin printed.
+ *
+ * Throws `TypeError` when a method of the service has no policy, or a policy
+ * no method.
+ *
+ * ```ts
+ * const HealthPolicies = definePolicies(Health, {
+ *   check: { kind: "public" },
+ *   watch: { kind: "requires", roles: ["operator"] },
+ * });
+ * ```
+ */
+export function definePolicies<S extends DescService>(
+  service: S,
+  methods: { readonly [K in MethodNames<S>]: MethodPolicyInit },
+): ServicePolicies<S> {
+  const names = new Set(service.methods.map((method) => method.localName));
+  const surplus = Object.keys(methods).find((name) => !names.has(name));
+  if (surplus !== undefined) {
+    throw new TypeError(`policies for ${service.typeName}: the service has no method "${surplus}"`);
+  }
+  const entries = service.methods.map((method): [string, MethodPolicy] => {
+    const name = method.localName as MethodNames<S>;
+    if (!Object.hasOwn(methods, name)) {
+      throw new TypeError(`policies for ${service.typeName}: no policy for method "${name}"`);
+    }
+    return [name, completePolicy(methods[name])];
+  });
+  return {
+    service,
+    // fromEntries also keeps a method named "__proto__" an ordinary property
+    methods: Object.fromEntries(entries) as ServicePolicies<S>["methods"],
+  };
+}
+
+function completePolicy(init: MethodPolicyInit): MethodPolicy {
+  switch (init.kind) {
+    case "internal":
+    case "requires":
+      return { kind: init.kind, roles: init.roles ?? [], scopes: init.scopes ?? [] };
+    case "public":
+    case "authenticated":
+    case "denied":
+    case "unspecified":
+      return { kind: init.kind };
+    default:
+      return unknownKind(init);
+  }
+}
+
+function unknownKind(init: never): never {
+  throw new TypeError(`unknown policy kind ${JSON.stringify((init as MethodPolicyInit).kind)}`);
+}
+
+/** The name of a method as policies, patterns and messages write it: `package.Service/Method`. */
+export function methodName(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
