@@ -1,9 +1,10 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     include: ["test/**/*.test.ts", "plugin/test/**/*.test.ts"],
     exclude: ["test/system/**"],
     testTimeout: 30_000,
   },
 });
+export default config;

@@ -1,9 +1,10 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /** Tests on servers and compilers that the system brings; see CONTRIBUTING. */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     include: ["test/system/**/*.test.ts"],
     testTimeout: 60_000,
   },
 });
+export default config;
