@@ -6,7 +6,7 @@ import {
   gatewaySecretHeader,
   maxCredentialBytes,
 } from "../headers.js";
-import { type Auth, buildAuthHeader, type GatewayAuth } from "./auth.js";
+import { type Auth, basicIsForLogin, type GatewayAuth } from "./auth.js";
 
 /** The request that a credential is presented with. */
 export interface HeaderTarget {
@@ -43,7 +43,9 @@ export async function buildAuthHeaders(auth: Auth, target: HeaderTarget): Promis
 export function staticHeaders(auth: Auth): Map<string, string> {
   const headers = new Map<string, string>();
   for (const part of partsOf(auth)) {
-    addHeaders(headers, part);
+    for (const [name, value] of headersOf(part)) {
+      setHeader(headers, name, value);
+    }
   }
   return headers;
 }
@@ -61,44 +63,35 @@ export function gatewayHeaders(auth: Omit<GatewayAuth, "type">): Map<string, str
 
 /** The value of an `Authorization: Bearer` header. Throws like `buildAuthHeaders`. */
 export function bearerHeader(token: string): string {
-  return checkValue(authorizationHeader, `Bearer ${checkToken(authorizationHeader, token)}`);
+  return checkValue(authorizationHeader, `Bearer ${checkToken(token)}`);
 }
 
 function partsOf(auth: Auth): readonly Auth[] {
   return auth?.type === "all" ? auth.auths.flatMap(partsOf) : [auth];
 }
 
-function addHeaders(headers: Map<string, string>, auth: Auth): void {
+function headersOf(auth: Auth): Iterable<[string, string]> {
   switch (auth?.type) {
     case "jwt":
     case "bearer":
-      return setHeader(headers, authorizationHeader, bearerHeader(auth.token));
+      return [[authorizationHeader, bearerHeader(auth.token)]];
     case "dpop":
-      return setHeader(
-        headers,
-        authorizationHeader,
-        `DPoP ${checkToken(authorizationHeader, auth.token)}`,
-      );
+      return [[authorizationHeader, `DPoP ${checkToken(auth.token)}`]];
     case "gateway":
-      for (const [name, value] of gatewayHeaders(auth)) {
-        setHeader(headers, name, value);
-      }
-      return;
+      return gatewayHeaders(auth);
     case "header":
-      return setHeader(headers, auth.name, auth.value);
+      return [[auth.name, auth.value]];
     case "session":
       if (auth.cookie !== undefined) {
-        return setHeader(headers, "cookie", cookiePair(auth.cookie, auth.token));
+        return [["cookie", cookiePair(auth.cookie, auth.token)]];
       }
-      if (auth.header !== undefined) {
-        return setHeader(headers, auth.header, auth.token);
-      }
-      return setHeader(headers, authorizationHeader, bearerHeader(auth.token));
-    case "basic":
-      buildAuthHeader(auth); // throws
-      return;
+      return auth.header !== undefined
+        ? [[auth.header, auth.token]]
+        : [[authorizationHeader, bearerHeader(auth.token)]];
     case "none":
-      return;
+      return [];
+    case "basic":
+      throw invalid(basicIsForLogin);
     default:
       throw invalid(
         `not a credential: ${describe(auth)}; make one with Auth.jwt() or its siblings`,
@@ -136,12 +129,12 @@ function checkValue(key: string, value: string): string {
 }
 
 /** A comma or a space would make two credentials of one where headers are joined. */
-function checkToken(header: string, token: string): string {
+function checkToken(token: string): string {
   if (typeof token !== "string" || token === "") {
-    throw invalid(`the credential for the header "${header}" is ${describe(token)}`);
+    throw invalid(`the token is ${describe(token)}`);
   }
   if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(token)) {
-    throw invalid(`the token for the header "${header}" has a character that a token cannot have`);
+    throw invalid("the token has a character that a token cannot have");
   }
   return token;
 }

@@ -157,6 +157,10 @@ export const Auth = {
   },
 };
 
+/** Why a user name and password are not sent with calls. */
+export const basicIsForLogin =
+  "a user name and password are only for a login: exchange them for a token";
+
 /** Whether a credential is a user name and password. */
 export function isBasicAuth(auth: Auth): auth is BasicAuth {
   return auth.type === "basic";
@@ -185,10 +189,7 @@ export function buildAuthHeader(auth: Auth): string {
       }
       break;
     case "basic":
-      throw new AuthError(
-        "credentials_invalid",
-        "a user name and password are only for a login, exchange them for a token",
-      );
+      throw new AuthError("credentials_invalid", basicIsForLogin);
   }
   throw new AuthError(
     "credentials_invalid",

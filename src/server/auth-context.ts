@@ -1,0 +1,89 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import {
+  Code,
+  ConnectError,
+  type ContextKey,
+  createContextKey,
+  type Interceptor,
+} from "@connectrpc/connect";
+
+/** Who is calling: what authentication found out. */
+export interface AuthContext {
+  /** The caller's identifier: a user id, the name of a service. */
+  readonly subject: string;
+  /** The caller's display name. */
+  readonly name?: string;
+  readonly roles: readonly string[];
+  readonly scopes: readonly string[];
+  /** What else the credential says: the claims of a JWT. */
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** How the caller was authenticated: `jwt`, `gateway`. */
+  readonly type: string;
+  /** When the credential stops being valid. */
+  readonly expiresAt?: Date;
+}
+
+/**
+ * Where an identity is kept in Connect's context values: in handlers,
+ * `context.values.get(authContextKey)`. `undefined`: nobody was authenticated.
+ */
+export const authContextKey: ContextKey<AuthContext | undefined> = createContextKey<
+  AuthContext | undefined
+>(undefined, { description: "connectrpc-auth: identity of the caller" });
+
+const storage = new AsyncLocalStorage<AuthContext | undefined>();
+
+/**
+ * Who is calling, in a handler and in whatever it calls. `undefined` on public
+ * methods, and where no authentication ran.
+ */
+export function getAuthContext(): AuthContext | undefined {
+  return storage.getStore();
+}
+
+/** Who is calling. Throws `Unauthenticated` where nobody was authenticated. */
+export function requireAuthContext(): AuthContext {
+  const context = getAuthContext();
+  if (context === undefined) {
+    throw new ConnectError("missing credentials", Code.Unauthenticated);
+  }
+  return context;
+}
+
+type AnyFn = ReturnType<Interceptor>;
+type Request = Parameters<AnyFn>[0];
+type Response = Awaited<ReturnType<AnyFn>>;
+
+/** Goes on with a call as this caller, up to the last message of a stream. */
+export async function runAs(
+  context: AuthContext | undefined,
+  next: AnyFn,
+  req: Request,
+): Promise<Response> {
+  req.contextValues.set(authContextKey, context);
+  const res = await storage.run(context, () => next(req));
+  return res.stream ? { ...res, message: iterateAs(context, res.message) } : res;
+}
+
+/** The body of a streaming handler runs when its messages are read, so each read needs the context. */
+function iterateAs<T>(
+  context: AuthContext | undefined,
+  messages: AsyncIterable<T>,
+): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const it = storage.run(context, () => messages[Symbol.asyncIterator]());
+      const next = it.next.bind(it);
+      const within: AsyncIterator<T> = { next: () => storage.run(context, next) };
+      if (it.throw) {
+        const raise = it.throw.bind(it);
+        within.throw = (error) => storage.run(context, raise, error);
+      }
+      if (it.return) {
+        const finish = it.return.bind(it);
+        within.return = () => storage.run(context, finish);
+      }
+      return within;
+    },
+  };
+}

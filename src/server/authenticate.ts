@@ -1,0 +1,72 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import { createMethodMatcher } from "../policy/method-pattern.js";
+import { type AuthContext, authContextKey, runAs } from "./auth-context.js";
+import { missingCredentials } from "./refusal.js";
+
+/** What authentication sees of a call. Every request of a Connect interceptor is one. */
+export interface IncomingCall {
+  readonly header: Headers;
+  /** The URL as the client sent it, its host included. */
+  readonly url: string;
+  /** The HTTP method. */
+  readonly requestMethod: string;
+  readonly method: DescMethod;
+  readonly signal: AbortSignal;
+}
+
+/** Finds out who is calling. */
+export interface Authenticator {
+  /**
+   * Who is calling. `undefined`: the call has no credential of this kind.
+   * Throws `Unauthenticated` for a bad one, `Unavailable` where it cannot be
+   * judged.
+   */
+  authenticate(call: IncomingCall): Promise<AuthContext | undefined>;
+  /**
+   * Headers that only this authentication may read, in lower case. They are
+   * deleted before a handler runs, whoever sent them.
+   */
+  readonly identityHeaders: readonly string[];
+}
+
+/**
+ * An interceptor that authenticates calls, and whose `authenticate` other
+ * parts use: `createServerAuth` takes one or several.
+ */
+export interface AuthInterceptor extends Interceptor, Authenticator {}
+
+/** Makes an interceptor of an authentication: calls without its credential are refused. */
+export function createAuthenticatingInterceptor(
+  authenticator: Authenticator,
+  skipMethods: Iterable<string> = [],
+): AuthInterceptor {
+  const isSkipped = createMethodMatcher(skipMethods);
+  const interceptor: Interceptor = (next) => async (req) => {
+    let context = req.contextValues.get(authContextKey);
+    if (!isSkipped(req.method)) {
+      context = await authenticator.authenticate(req);
+      if (context === undefined) {
+        throw missingCredentials();
+      }
+    }
+    deleteHeaders(req.header, authenticator.identityHeaders);
+    return runAs(context, next, req);
+  };
+  return Object.assign(interceptor, authenticator);
+}
+
+/**
+ * Deletes headers, and those that differ in case and underscores only: some
+ * gateways and frameworks take `x_auth_subject` for `x-auth-subject`.
+ */
+export function deleteHeaders(header: Headers, names: readonly string[]): void {
+  if (names.length === 0) {
+    return;
+  }
+  for (const name of [...header.keys()]) {
+    if (names.includes(name.replaceAll("_", "-"))) {
+      header.delete(name);
+    }
+  }
+}

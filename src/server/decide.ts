@@ -1,0 +1,116 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import type { MethodPolicy, Requirements } from "../policy/method-policy.js";
+import type { AuthContext } from "./auth-context.js";
+import { type AuthzRule, createRuleMatcher, meets } from "./authz-rules.js";
+import { AuthzDeniedError, missingCredentials } from "./refusal.js";
+
+/** What decides where the proto file says nothing about a method. */
+export interface FallbackOptions {
+  /** Rules in code, in order; the first that matches wins. Default: none. */
+  readonly rules?: readonly AuthzRule[];
+  /**
+   * Asked where no rule matches. Only `true` lets the call pass; an error that
+   * it throws denies the call, a `ConnectError` is passed on.
+   */
+  readonly authorize?: (
+    identity: AuthContext,
+    call: { readonly service: string; readonly method: string },
+  ) => boolean | Promise<boolean>;
+  /** What holds in the end. Default: `deny`. */
+  readonly defaultPolicy?: "allow" | "deny";
+}
+
+/** Returns where a call may pass. Throws `Unauthenticated` or `PermissionDenied` where not. */
+export type Decide = (
+  policy: MethodPolicy,
+  method: DescMethod,
+  identity: AuthContext | undefined,
+) => Promise<void>;
+
+/**
+ * The decision on a call:
+ *
+ * 1. public: allow.
+ * 2. internal: without an identity `Unauthenticated`; without requirements
+ *    allow; else 3.
+ * 3. requirements: without an identity `Unauthenticated`; not met: deny.
+ * 4. policy `allow`: allow. Policy `deny`: deny.
+ * 5. the first rule that matches.
+ * 6. `authorize`: without an identity `Unauthenticated`.
+ * 7. `defaultPolicy`; `deny` without an identity is `Unauthenticated`.
+ *
+ * To deny is `PermissionDenied`.
+ */
+export function createDecision(options: FallbackOptions): Decide {
+  const { authorize, defaultPolicy = "deny" } = options;
+  if (defaultPolicy !== "allow" && defaultPolicy !== "deny") {
+    throw new TypeError(`defaultPolicy ${JSON.stringify(defaultPolicy)} must be "allow" or "deny"`);
+  }
+  const findRule = createRuleMatcher(options.rules ?? []);
+
+  return async (policy, method, identity) => {
+    switch (policy.kind) {
+      case "public": // 1
+        return;
+      case "internal": // 2
+      case "requires": // 3
+        return checkRequirements(policy, identity);
+      case "authenticated": // 4
+        return;
+      case "denied": // 4
+        throw new AuthzDeniedError({ ruleName: "policy" });
+    }
+    policy.kind satisfies "unspecified";
+    const rule = findRule(method, identity); // 5
+    if (rule?.effect === "allow") {
+      return;
+    }
+    if (rule !== undefined) {
+      throw new AuthzDeniedError({ ruleName: rule.name });
+    }
+    if (authorize !== undefined) {
+      return ask(authorize, method, identity); // 6
+    }
+    if (defaultPolicy === "deny") {
+      throw identity ? new AuthzDeniedError({ ruleName: "defaultPolicy" }) : missingCredentials(); // 7
+    }
+  };
+}
+
+function checkRequirements(requires: Requirements, identity: AuthContext | undefined): void {
+  if (identity === undefined) {
+    throw missingCredentials();
+  }
+  if (!meets(identity, requires)) {
+    throw new AuthzDeniedError({
+      ruleName: "requires",
+      requiredRoles: requires.roles,
+      requiredScopes: requires.scopes,
+    });
+  }
+}
+
+async function ask(
+  authorize: NonNullable<FallbackOptions["authorize"]>,
+  method: DescMethod,
+  identity: AuthContext | undefined,
+): Promise<void> {
+  if (identity === undefined) {
+    throw missingCredentials();
+  }
+  let answer: boolean;
+  try {
+    answer = await authorize(identity, { service: method.parent.typeName, method: method.name });
+  } catch (error) {
+    if (error instanceof ConnectError) {
+      throw error;
+    }
+    const denied = new AuthzDeniedError({ ruleName: "authorize" });
+    denied.cause = error;
+    throw denied;
+  }
+  if (answer !== true) {
+    throw new AuthzDeniedError({ ruleName: "authorize" });
+  }
+}

@@ -1,0 +1,32 @@
+export { AUTH_HEADERS } from "../headers.js";
+export { matchesMethodPattern } from "../policy/method-pattern.js";
+export { getInternalMethods, getPublicMethods } from "../policy/public-methods.js";
+export { type ResolvedMethodAuth, resolveMethodAuth } from "../policy/resolve-method-auth.js";
+export {
+  type AuthContext,
+  authContextKey,
+  getAuthContext,
+  requireAuthContext,
+} from "./auth-context.js";
+export type { Authenticator, AuthInterceptor, IncomingCall } from "./authenticate.js";
+export type { AuthzRule } from "./authz-rules.js";
+export type { FallbackOptions } from "./decide.js";
+export {
+  createGatewayAuthInterceptor,
+  type GatewayAuthInterceptorOptions,
+  type GatewayHeaderMapping,
+} from "./gateway-auth.js";
+export {
+  type ClaimsMapping,
+  createJwtAuthInterceptor,
+  type JwtAuthInterceptorOptions,
+} from "./jwt-auth.js";
+export type { JwtKeyOptions } from "./jwt-keys.js";
+export { createProtoAuthzInterceptor, type ProtoAuthzInterceptorOptions } from "./proto-authz.js";
+export { type AuthzDeniedDetails, AuthzDeniedError } from "./refusal.js";
+export {
+  createServerAuth,
+  type Denial,
+  type ServerAuth,
+  type ServerAuthOptions,
+} from "./server-auth.js";

@@ -1,0 +1,114 @@
+import type { AuthContext } from "./auth-context.js";
+import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
+import { type JwtKeyOptions, resolveJwtKeys } from "./jwt-keys.js";
+import { readBearerToken } from "./read-credentials.js";
+import { invalidCredentials } from "./refusal.js";
+import { type VerifiedClaims, verifyJwt } from "./verify-jwt.js";
+
+/**
+ * Which claims an identity is read from. Dots go into objects:
+ * `realm_access.roles`. A claim whose own name has dots or is a URL is found
+ * by its whole name first.
+ */
+export interface ClaimsMapping {
+  /** A string. Default: `sub`. */
+  readonly subject?: string;
+  /** A string. Default: `name`. */
+  readonly name?: string;
+  /** An array of strings; anything else is no role. Default: `roles`. */
+  readonly roles?: string;
+  /** Scopes separated by spaces, or an array of strings. Default: `scope`. */
+  readonly scopes?: string;
+}
+
+/** Options of `createJwtAuthInterceptor`. */
+export interface JwtAuthInterceptorOptions extends JwtKeyOptions {
+  /** Accepted values of `iss`. Default: any, which is only safe where the keys sign for one issuer. */
+  readonly issuer?: string | readonly string[];
+  /**
+   * Names of this server, of which `aud` must have one. Default: not checked,
+   * and then a token that was issued for another server passes here.
+   */
+  readonly audience?: string | readonly string[];
+  /** Which claims the identity is read from. */
+  readonly claimsMapping?: ClaimsMapping;
+  /** How long ago `iat` may be: seconds, or text such as `2h`. Default: not checked. */
+  readonly maxTokenAge?: number | string;
+  /** How far clocks may differ for `exp`, `nbf` and `iat`, in seconds. Default: 5. */
+  readonly clockToleranceSeconds?: number;
+  /** Methods that need no credential, as method patterns. Default: none. */
+  readonly skipMethods?: readonly string[];
+}
+
+/**
+ * Authenticates callers by a JSON Web Token in `Authorization: Bearer`
+ * (RFC 6750, RFC 9068, RFC 8725). The token needs a signature that verifies,
+ * an `exp` that has not passed and a subject. Tokens bound to a key (`cnf`) are
+ * refused: they are no bearer tokens.
+ *
+ * Refuses with `Unauthenticated`, whatever is wrong with a token, and with
+ * `Unavailable` where the key set cannot be fetched. Throws `TypeError` for
+ * options that contradict each other, such as a secret with an asymmetric
+ * algorithm.
+ *
+ * ```ts
+ * createJwtAuthInterceptor({
+ *   jwksUri: "https://auth.acme.dev/.well-known/jwks.json",
+ *   issuer: "https://auth.acme.dev/",
+ *   audience: "https://api.acme.dev",
+ *   algorithms: ["ES256"],
+ * });
+ * ```
+ */
+export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): AuthInterceptor {
+  const keys = resolveJwtKeys(options);
+  const expectations = { clockToleranceSeconds: 5, ...options };
+  const mapping = options.claimsMapping ?? {};
+  return createAuthenticatingInterceptor(
+    {
+      identityHeaders: [],
+      async authenticate({ header }) {
+        const token = readBearerToken(header);
+        if (token === undefined) {
+          return undefined;
+        }
+        return toContext(await verifyJwt(token, keys, expectations), mapping);
+      },
+    },
+    options.skipMethods,
+  );
+}
+
+function toContext(claims: VerifiedClaims, mapping: ClaimsMapping): AuthContext {
+  const subjectPath = mapping.subject ?? "sub";
+  const subject = claimAt(claims, subjectPath);
+  if (typeof subject !== "string" || subject === "") {
+    throw invalidCredentials(`token: no subject in "${subjectPath}"`);
+  }
+  const name = claimAt(claims, mapping.name ?? "name");
+  const scopes = claimAt(claims, mapping.scopes ?? "scope");
+  return {
+    subject,
+    ...(typeof name === "string" && { name }),
+    roles: strings(claimAt(claims, mapping.roles ?? "roles")),
+    scopes: typeof scopes === "string" ? scopes.split(" ").filter(Boolean) : strings(scopes),
+    claims,
+    type: "jwt",
+    expiresAt: new Date(claims.exp * 1000),
+  };
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string") ? value : [];
+}
+
+/** Reads own properties only: what a prototype has was not in the token. */
+function claimAt(claims: object, path: string): unknown {
+  if (Object.hasOwn(claims, path)) {
+    return Reflect.get(claims, path);
+  }
+  return path.split(".").reduce<unknown>((value, key) => {
+    const isObject = typeof value === "object" && value !== null;
+    return isObject && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+  }, claims);
+}

@@ -1,0 +1,81 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { wwwAuthenticateHeader } from "../headers.js";
+import { bearerChallenge } from "./challenge.js";
+
+/*
+ * What clients are told, once:
+ *
+ * | reason | Connect code | message |
+ * |---|---|---|
+ * | no credential | `Unauthenticated` | missing credentials |
+ * | a bad credential, whatever is wrong with it | `Unauthenticated` | invalid credentials |
+ * | the key server is down | `Unavailable` | credentials cannot be verified at the moment |
+ * | not allowed | `PermissionDenied` | access denied |
+ *
+ * The reason in full is the `cause`, which stays in the server.
+ */
+
+/** A call that needs a credential came without one. */
+export function missingCredentials(): ConnectError {
+  return new ConnectError("missing credentials", Code.Unauthenticated, {
+    [wwwAuthenticateHeader]: bearerChallenge(),
+  });
+}
+
+/** A credential that is not accepted. `reason` is for the server's log and holds no secret. */
+export function invalidCredentials(reason: string): ConnectError {
+  return new ConnectError(
+    "invalid credentials",
+    Code.Unauthenticated,
+    { [wwwAuthenticateHeader]: bearerChallenge({ error: "invalid_token" }) },
+    undefined,
+    new Error(reason),
+  );
+}
+
+/** What is needed to judge a credential cannot be reached. */
+export function cannotVerify(reason: string): ConnectError {
+  return new ConnectError(
+    "credentials cannot be verified at the moment",
+    Code.Unavailable,
+    undefined,
+    undefined,
+    new Error(reason),
+  );
+}
+
+/** Requirements that a caller did not meet, for the log of the server. */
+export interface AuthzDeniedDetails {
+  /** What decided: `requires`, `policy`, `authorize`, `defaultPolicy`, or the name of a rule. */
+  readonly ruleName: string;
+  readonly requiredRoles?: readonly string[];
+  readonly requiredScopes?: readonly string[];
+}
+
+/**
+ * A call that its caller is not allowed to make: `PermissionDenied`. Clients
+ * see "access denied"; which rule decided, and what it asks for, is for the log.
+ */
+export class AuthzDeniedError extends ConnectError {
+  override readonly name = "AuthzDeniedError";
+  readonly ruleName: string;
+  readonly authzDetails: AuthzDeniedDetails;
+
+  constructor(details: AuthzDeniedDetails) {
+    const scopes = details.requiredScopes ?? [];
+    super(
+      "access denied",
+      Code.PermissionDenied,
+      scopes.length === 0
+        ? undefined
+        : {
+            [wwwAuthenticateHeader]: bearerChallenge({
+              error: "insufficient_scope",
+              scope: scopes.join(" "),
+            }),
+          },
+    );
+    this.ruleName = details.ruleName;
+    this.authzDetails = details;
+  }
+}

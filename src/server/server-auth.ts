@@ -1,0 +1,170 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  ConnectError,
+  type ConnectRouter,
+  createContextKey,
+  type Interceptor,
+} from "@connectrpc/connect";
+import { createMethodMatcher } from "../policy/method-pattern.js";
+import type { ServicePolicies } from "../policy/method-policy.js";
+import { createPolicyLookup } from "../policy/policy-lookup.js";
+import { type AuthContext, runAs } from "./auth-context.js";
+import { type Authenticator, deleteHeaders, type IncomingCall } from "./authenticate.js";
+import { createDecision, type FallbackOptions } from "./decide.js";
+import { guardRoutes } from "./guard-routes.js";
+import { AuthzDeniedError, invalidCredentials, missingCredentials } from "./refusal.js";
+
+/** Options of `createServerAuth`. */
+export interface ServerAuthOptions extends FallbackOptions {
+  /** The policy tables of all services that are served, from their `_auth` files. */
+  readonly policies: readonly ServicePolicies[];
+  /**
+   * How users are authenticated: one `AuthInterceptor`, or several, of which
+   * the first whose credential a call has decides.
+   */
+  readonly authenticate: Authenticator | readonly Authenticator[];
+  /**
+   * How other services are authenticated, for internal methods. Default: none,
+   * and internal methods are refused.
+   */
+  readonly internal?: Authenticator;
+  /**
+   * Methods without any check, by name: `package.Service/Method` or
+   * `package.Service/*`. For health and reflection services. Default: none.
+   */
+  readonly exempt?: readonly string[];
+  /**
+   * Also reads a credential that a public method happens to get, so that its
+   * handler knows the caller. A bad one is ignored. Default: false.
+   */
+  readonly identifyOnPublic?: boolean;
+  /** Told of each refused call, for logs and metrics. `error.cause` says why. */
+  readonly onDenied?: (denial: Denial) => void;
+}
+
+/** A refused call. */
+export interface Denial {
+  /** What the client is told; its `cause`, or `AuthzDeniedError.authzDetails`, says why. */
+  readonly error: ConnectError;
+  readonly method: DescMethod;
+  /** Who called, where that is known. */
+  readonly identity: AuthContext | undefined;
+}
+
+/** Authentication and authorization of a server, in the right order. */
+export interface ServerAuth {
+  /** For the `interceptors` of the adapter or router. */
+  readonly interceptors: Interceptor[];
+  /**
+   * Wraps the routes of the server: no handler runs unless the interceptors
+   * let the call pass, also where they were forgotten, or replaced by those of
+   * one service. Throws `TypeError` at start-up where a served method has no
+   * policy, a table no served service, or an exempt pattern no served method.
+   */
+  guard(routes: (router: ConnectRouter) => unknown): (router: ConnectRouter) => void;
+}
+
+/**
+ * Secures a server: authentication by the first of `authenticate` whose
+ * credential a call has, internal calls by `internal`, then the policy of the
+ * method. A method that is not public needs an identity in any case. A method
+ * without a policy is refused.
+ *
+ * ```ts
+ * const auth = createServerAuth({
+ *   policies: [UserServicePolicies],
+ *   authenticate: createJwtAuthInterceptor({ jwksUri, issuer, audience, algorithms: ["ES256"] }),
+ * });
+ * connectNodeAdapter({ routes: auth.guard(routes), interceptors: auth.interceptors });
+ * ```
+ */
+export function createServerAuth(options: ServerAuthOptions): ServerAuth {
+  const { exempt = [], identifyOnPublic = false, onDenied } = options;
+  if (exempt.includes("*")) {
+    throw new TypeError('exempt "*" would switch off every check; name the services');
+  }
+  const isExempt = createMethodMatcher(exempt);
+  const authenticators = [options.authenticate].flat();
+  const internal = options.internal;
+  if (authenticators.length === 0) {
+    throw new TypeError("authenticate must be one or more authentication interceptors");
+  }
+  const identityHeaders = [...authenticators, ...(internal ? [internal] : [])].flatMap(
+    (authenticator) => authenticator.identityHeaders,
+  );
+  const policies = createPolicyLookup(options.policies);
+  const decide = createDecision(options);
+  // Tells calls that passed this very instance from others.
+  const passedKey = createContextKey(false, { description: "connectrpc-auth: call has passed" });
+
+  async function identify(call: IncomingCall): Promise<AuthContext | undefined> {
+    const policy = policies.get(call.method);
+    if (policy?.kind === "internal") {
+      return internal?.authenticate(call);
+    }
+    for (const authenticator of authenticators) {
+      const identity = await authenticator.authenticate(call);
+      if (identity !== undefined) {
+        return identity;
+      }
+    }
+    return undefined;
+  }
+
+  /** Who is calling, where the call may pass. Throws where not. */
+  async function admit(call: IncomingCall): Promise<AuthContext | undefined> {
+    if (isExempt(call.method)) {
+      return undefined;
+    }
+    let identity: AuthContext | undefined;
+    try {
+      const policy = policies.get(call.method);
+      if (policy === undefined) {
+        throw new AuthzDeniedError({ ruleName: "no policy" });
+      }
+      if (policy.kind === "public") {
+        return identifyOnPublic ? await identify(call).catch(() => undefined) : undefined;
+      }
+      identity = await identify(call);
+      if (identity === undefined) {
+        throw missingCredentials();
+      }
+      await decide(policy, call.method, identity);
+      return identity;
+    } catch (error) {
+      const refusal = toRefusal(error);
+      try {
+        onDenied?.({ error: refusal, method: call.method, identity });
+      } catch {
+        // what a hook does must not change the answer
+      }
+      throw refusal;
+    }
+  }
+
+  const interceptor: Interceptor = (next) => async (req) => {
+    if (req.contextValues.get(passedKey)) {
+      return next(req); // it stands in the chain twice
+    }
+    const identity = await admit(req);
+    deleteHeaders(req.header, identityHeaders);
+    req.contextValues.set(passedKey, true);
+    return runAs(identity, next, req);
+  };
+
+  return {
+    interceptors: [interceptor],
+    guard: (routes) =>
+      guardRoutes(routes, { interceptor, passedKey, policies: options.policies, exempt }),
+  };
+}
+
+/** An authentication that fails in a way of its own has not accepted the credential. */
+function toRefusal(error: unknown): ConnectError {
+  if (error instanceof ConnectError) {
+    return error;
+  }
+  const refusal = invalidCredentials("the authentication failed");
+  refusal.cause = error;
+  return refusal;
+}

@@ -1,0 +1,96 @@
+import { ConnectError } from "@connectrpc/connect";
+import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
+import type { JwtKeys } from "./jwt-keys.js";
+import { invalidCredentials } from "./refusal.js";
+
+/** What the claims of a token are compared with. */
+export interface JwtExpectations {
+  readonly issuer?: string | readonly string[];
+  readonly audience?: string | readonly string[];
+  readonly maxTokenAge?: number | string;
+  readonly clockToleranceSeconds: number;
+}
+
+/** The claims of a verified token. `exp` is always there. */
+export type VerifiedClaims = JWTPayload & { readonly exp: number };
+
+/** RFC 7519 §5.1, RFC 9068 §2.1. Others are tokens of another kind, such as DPoP proofs. */
+const tokenTypes = new Set(["jwt", "at+jwt"]);
+
+/**
+ * Verifies a signed token and its time claims (RFC 7519 §7.2, RFC 8725).
+ * Throws `Unauthenticated` for a token that is not to be accepted,
+ * `Unavailable` where its key cannot be fetched.
+ */
+export async function verifyJwt(
+  token: string,
+  keys: JwtKeys,
+  expectations: JwtExpectations,
+): Promise<VerifiedClaims> {
+  checkForm(token);
+  const { issuer, audience, maxTokenAge, clockToleranceSeconds } = expectations;
+  const options = {
+    algorithms: keys.algorithms,
+    clockTolerance: clockToleranceSeconds,
+    requiredClaims: ["exp"],
+    ...(issuer !== undefined && { issuer: [issuer].flat() }),
+    ...(audience !== undefined && { audience: [audience].flat() }),
+    ...(maxTokenAge !== undefined && { maxTokenAge }),
+  };
+  let verified: Awaited<ReturnType<typeof jwtVerify>>;
+  try {
+    verified =
+      typeof keys.key === "function"
+        ? await jwtVerify(token, keys.key satisfies JWTVerifyGetKey, options)
+        : await jwtVerify(token, keys.key, options);
+  } catch (error) {
+    if (error instanceof ConnectError) {
+      throw error; // the key set says that it is down
+    }
+    throw invalidCredentials(`token: ${error instanceof Error ? error.message : "not verified"}`);
+  }
+  const { typ } = verified.protectedHeader;
+  if (typ !== undefined && !tokenTypes.has(mediaType(typ))) {
+    throw invalidCredentials(`token: typ ${JSON.stringify(typ)} is another kind of token`);
+  }
+  return checkClaims(verified.payload, clockToleranceSeconds);
+}
+
+/** Of several spellings of the same bytes only one passes, so that a token can be a key. */
+function checkForm(token: string): void {
+  const segments = token.split(".");
+  if (segments.length !== 3) {
+    throw invalidCredentials(`token: ${segments.length} segments, a signed token has three`);
+  }
+  for (const segment of segments) {
+    const canonical =
+      /^[\w-]+$/.test(segment) &&
+      Buffer.from(segment, "base64url").toString("base64url") === segment;
+    if (!canonical) {
+      throw invalidCredentials("token: a segment is not base64url (RFC 7515 §2)");
+    }
+  }
+}
+
+function mediaType(typ: string): string {
+  // RFC 7515 §4.1.9: "application/" may be left out
+  return String(typ)
+    .toLowerCase()
+    .replace(/^application\//, "");
+}
+
+function checkClaims(claims: JWTPayload, toleranceSeconds: number): VerifiedClaims {
+  const { exp, iat, cnf } = claims;
+  if (typeof exp !== "number" || !Number.isFinite(exp)) {
+    throw invalidCredentials('token: "exp" is not a time');
+  }
+  const nowSeconds = Date.now() / 1000;
+  if (iat !== undefined && !(typeof iat === "number" && iat <= nowSeconds + toleranceSeconds)) {
+    throw invalidCredentials('token: "iat" is in the future');
+  }
+  // RFC 9449 §7.1, RFC 8705 §3: a token bound to a key does not count without that key
+  if (cnf !== undefined) {
+    throw invalidCredentials('token: bound to a key ("cnf"), so not a bearer token');
+  }
+  return { ...claims, exp };
+}

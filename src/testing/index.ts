@@ -1,0 +1,1 @@
+export { inMemory } from "./in-memory.js";
