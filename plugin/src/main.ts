@@ -1,0 +1,43 @@
+import { buffer } from "node:stream/consumers";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  type CodeGeneratorRequest,
+  CodeGeneratorRequestSchema,
+  CodeGeneratorResponseSchema,
+} from "@bufbuild/protobuf/wkt";
+import { runNodeJs } from "@bufbuild/protoplugin";
+import { ProblemsError } from "./diagnostics.js";
+import { createPlugin } from "./plugin.js";
+
+/**
+ * The program that buf and protoc start: a `CodeGeneratorRequest` on standard
+ * input, a `CodeGeneratorResponse` on standard output. What is wrong goes to
+ * standard error, a line each, and the exit code is 1.
+ */
+export async function main(): Promise<void> {
+  const plugin = createPlugin();
+  if (process.argv.length > 2) {
+    return runNodeJs(plugin); // --version and the like
+  }
+  try {
+    const response = plugin.run(parseRequest(await buffer(process.stdin)));
+    process.stdout.write(toBinary(CodeGeneratorResponseSchema, response));
+  } catch (error) {
+    process.stderr.write(
+      error instanceof ProblemsError ? error.message : `${plugin.name}: ${oneLine(error)}\n`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+function parseRequest(bytes: Uint8Array): CodeGeneratorRequest {
+  try {
+    return fromBinary(CodeGeneratorRequestSchema, bytes);
+  } catch (error) {
+    throw new Error(`no CodeGeneratorRequest on standard input: ${oneLine(error)}`);
+  }
+}
+
+function oneLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, " ");
+}

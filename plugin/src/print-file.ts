@@ -1,0 +1,53 @@
+import type { GeneratedFile, Schema } from "@bufbuild/protoplugin";
+import { printClient } from "./print-client.js";
+import { printPolicies, type ServicePrint, type Target } from "./print-service.js";
+import type { FileRules } from "./read-policies.js";
+
+const extensions = { ts: ".ts", js: ".js", dts: ".d.ts" } as const;
+
+/** Prints `<proto>_auth` beside `<proto>_pb`. It stays empty for a proto file without services. */
+export function printFile(schema: Schema, rules: FileRules, target: Target): void {
+  const f = schema.generateFile(`${outputName(rules)}${extensions[target]}`);
+  if (rules.services.length === 0) {
+    return;
+  }
+  f.preamble(rules.file);
+  const services = rules.services.map((service): ServicePrint => {
+    const { name } = service.service;
+    return {
+      ...service,
+      f,
+      target,
+      schema: f.importSchema(service.service),
+      policies: `${name}Policies`,
+    };
+  });
+  services.forEach(printPolicies);
+  printMethodLists(f, services, target);
+  services.forEach(printClient);
+}
+
+/** The output file without its extension. */
+export function outputName({ file }: FileRules): string {
+  return `${file.name}_auth`;
+}
+
+function printMethodLists(f: GeneratedFile, services: ServicePrint[], target: Target): void {
+  const tables = f.array(services.map(({ policies }) => policies));
+  const lists = [
+    ["getPublicMethods", "that a server leaves unauthenticated"],
+    ["getInternalMethods", "that only other services may call"],
+  ] as const;
+  for (const [name, which] of lists) {
+    f.print(f.jsDoc(`Methods of this file ${which}, as "package.Service/Method".`));
+    if (target === "dts") {
+      f.print`${f.export("declare function", name)}(): readonly string[];`;
+    } else {
+      const returns = target === "ts" ? ": readonly string[]" : "";
+      f.print`${f.export("function", name)}()${returns} {`;
+      f.print`  return ${f.import(name, "connectrpc-auth")}(${tables});`;
+      f.print`}`;
+    }
+    f.print();
+  }
+}
