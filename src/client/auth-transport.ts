@@ -97,6 +97,11 @@ export function makeAuthTransport<O extends TransportOptions>(
       `unknown auth option "${unknown}"; there are ${[...optionNames].join(", ")}`,
     );
   }
+  if (![undefined, "never", "if-available"].includes(auth.sendOnPublic)) {
+    throw new TypeError(
+      `sendOnPublic ${JSON.stringify(auth.sendOnPublic)} must be "never" or "if-available"`,
+    );
+  }
   const slots: { [K in Slot]?: true } = {};
   for (const slot of ["credentials", "internalCredentials"] as const) {
     if (auth[slot] !== undefined) {
@@ -108,7 +113,7 @@ export function makeAuthTransport<O extends TransportOptions>(
   const credentials = createCredentialsInterceptor({
     auth,
     policyOf: (method) => tables.get(method) ?? resolveMethodPolicy(method),
-    checkTarget: createTargetGuard(options.baseUrl, auth.allowInsecureTransport === true),
+    checkTarget: createTargetGuard(options?.baseUrl, auth.allowInsecureTransport === true),
     useHttpGet: "useHttpGet" in options && options.useHttpGet === true,
   });
   const transport = createTransport({

@@ -41,11 +41,11 @@ function transportOf(
   createTransport: (options: never) => Transport,
   options: TransportOptions,
   auth: AuthOptions = {},
-): AuthTransport {
+): AuthTransport | undefined {
+  if (typeof createTransport !== "function") {
+    return undefined;
+  }
   // The types of the factories see to it that the function takes these options.
-  return makeAuthTransport(
-    createTransport as (options: TransportOptions) => Transport,
-    options,
-    auth,
-  );
+  const factory = createTransport as (options: TransportOptions) => Transport;
+  return makeAuthTransport(factory, options, auth);
 }
