@@ -1,18 +1,93 @@
+import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
+import { positionOf } from "./position.js";
 import type { FileRules } from "./read-policies.js";
+import { clashingNames, outputOutside } from "./rules-on-names.js";
+import {
+  malformedRequirements,
+  publicAndInternal,
+  publicAndRestricted,
+  unknownPolicy,
+} from "./rules-on-policies.js";
 
-/** Something that has to change in a proto file. */
-export interface Problem {
-  readonly line: string;
+/** What a rule finds wrong, and where. */
+export interface Finding {
+  readonly on: DescFile | DescService | DescMethod;
+  /** Field numbers, and indexes of list items, in the option on that element. Empty: the element as a whole. */
+  readonly path: readonly number[];
+  /** What is wrong; what to write instead. */
+  readonly message: string;
 }
 
-/** The problems of a run, a line each. */
+/** Looks at a file for problems of one kind. */
+export type Rule = (rules: FileRules) => Iterable<Finding>;
+
+/** The rules by their codes. A code has one meaning for good. */
+const errors: readonly (readonly [code: string, rule: Rule])[] = [
+  ["AUTH002", unknownPolicy],
+  ["AUTH003", publicAndRestricted],
+  ["AUTH004", publicAndInternal],
+  ["AUTH007", malformedRequirements],
+  ["AUTH010", clashingNames],
+  ["AUTH010", outputOutside],
+];
+
+/** A finding of a rule, at a place in a proto file. */
+export interface Problem extends Finding {
+  readonly code: string;
+  readonly file: string;
+  /** Counted from 1, like the column. */
+  readonly line: number;
+  readonly column: number;
+}
+
+/** All problems in the files, by place. */
+export function findProblems(files: readonly FileRules[]): Problem[] {
+  const problems = files.flatMap((rules) =>
+    errors.flatMap(([code, rule]) =>
+      Array.from(rule(rules), (finding) => ({
+        ...finding,
+        ...positionOf(finding),
+        code,
+        file: rules.file.proto.name,
+      })),
+    ),
+  );
+  // at the same place the order of the rules stays
+  return problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column);
+}
+
+/** The problems of a run. Its message has a line for each. */
 export class ProblemsError extends Error {
   constructor(problems: readonly Problem[]) {
-    super(problems.map(({ line }) => `${line}\n`).join(""));
+    super(problems.map((problem) => `${oneLine(formatProblem(problem))}\n`).join(""));
   }
 }
 
-/** All problems of the files. */
-export function findProblems(_files: readonly FileRules[]): Problem[] {
-  return [];
+/** Puts a message on one line, whatever the proto file contains. */
+export function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\u2028\u2029]/gu, escapeCharacter);
+}
+
+function formatProblem({ file, line, column, code, on, message }: Problem): string {
+  return `${file}:${line}:${column}: error ${code} ${nameOf(on)}: ${message}`;
+}
+
+function nameOf(on: Finding["on"]): string {
+  switch (on.kind) {
+    case "file":
+      return on.proto.name;
+    case "service":
+      return on.typeName;
+    case "rpc":
+      return `${on.parent.typeName}.${on.name}`;
+  }
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** By code units: the same order in every locale. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

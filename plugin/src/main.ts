@@ -6,7 +6,7 @@ import {
   CodeGeneratorResponseSchema,
 } from "@bufbuild/protobuf/wkt";
 import { runNodeJs } from "@bufbuild/protoplugin";
-import { ProblemsError } from "./diagnostics.js";
+import { oneLine, ProblemsError } from "./diagnostics.js";
 import { createPlugin } from "./plugin.js";
 
 /**
@@ -24,7 +24,9 @@ export async function main(): Promise<void> {
     process.stdout.write(toBinary(CodeGeneratorResponseSchema, response));
   } catch (error) {
     process.stderr.write(
-      error instanceof ProblemsError ? error.message : `${plugin.name}: ${oneLine(error)}\n`,
+      error instanceof ProblemsError
+        ? error.message
+        : `${plugin.name}: ${oneLine(messageOf(error))}\n`,
     );
     process.exitCode = 1;
   }
@@ -34,10 +36,10 @@ function parseRequest(bytes: Uint8Array): CodeGeneratorRequest {
   try {
     return fromBinary(CodeGeneratorRequestSchema, bytes);
   } catch (error) {
-    throw new Error(`no CodeGeneratorRequest on standard input: ${oneLine(error)}`);
+    throw new Error(`no CodeGeneratorRequest on standard input: ${messageOf(error)}`);
   }
 }
 
-function oneLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, " ");
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

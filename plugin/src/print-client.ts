@@ -1,76 +1,77 @@
-import type { DescService } from "@bufbuild/protobuf";
 import type { Printable } from "@bufbuild/protoplugin";
 import { commentText, docText, withDeprecation } from "./doc-text.js";
 import { printClientTypes } from "./print-client-types.js";
 import type { ServicePrint } from "./print-service.js";
-import { type Reach, reachOf, slotsOf } from "./reach.js";
+import { type Reach, slotsOf } from "./reach.js";
 
 /** Prints the types of a service's clients, and the function that makes them. */
 export function printClient(print: ServicePrint): void {
-  const reach = reachOf(print.methods);
-  if (print.target === "js") {
-    printFactoryDoc(print, reach);
-    printImplementation(print, "", "");
-    return;
-  }
-  printClientTypes(print, reach);
-  printFactoryDoc(print, reach);
-  printSignatures(print, reach);
-  if (print.target === "ts") {
-    const { f, service } = print;
-    const args = f.import("ServiceClientArgs", "connectrpc-auth", true);
-    const client = slotsOf(reach).length > 0 ? "PublicClient" : "Client";
-    printImplementation(print, [": ", args], `: ${service.name}${client}`);
+  const { f, target, names, reach } = print;
+  switch (target) {
+    case "ts": {
+      const args = f.import("ServiceClientArgs", "connectrpc-auth", true);
+      const client = slotsOf(reach).length > 0 ? names.publicClient : names.client;
+      printClientTypes(print);
+      printFactoryDoc(print);
+      printSignatures(print);
+      printImplementation(print, [": ", args], `: ${client}`);
+      break;
+    }
+    case "dts":
+      printClientTypes(print);
+      printFactoryDoc(print);
+      printSignatures(print);
+      f.print();
+      break;
+    case "js":
+      printFactoryDoc(print);
+      printImplementation(print);
+      break;
   }
 }
 
-/** With credentials the type of the client depends on them; without, there is one type. */
-function printSignatures({ f, target, service }: ServicePrint, reach: Reach): void {
-  const { name } = service;
-  const create = f.export(target === "ts" ? "function" : "declare function", factoryName(service));
+/** Where a method needs a credential, the type of the client depends on what is given. */
+function printSignatures({ f, target, service, names, reach }: ServicePrint): void {
+  const create = f.export(target === "ts" ? "function" : "declare function", names.createClient);
   const runtime = (type: string) => f.import(type, "connectrpc-auth", true);
   const Transport = f.import("Transport", "@connectrpc/connect", true);
-  const shared = f.jsDoc(
-    withDeprecation(
-      service,
-      `Makes a client of ${service.typeName} on a transport that \`createAuthTransport()\` made.`,
-    ),
-  );
+  const onTransport = `Makes a client of ${service.typeName} on a transport that \`createAuthTransport()\` made.`;
+  const docOnTransport = f.jsDoc(withDeprecation(service, onTransport));
 
   if (slotsOf(reach).length === 0) {
     f.print`${create}<O extends ${runtime("TransportOptions")}>(`;
     f.print`  createTransport: (options: O) => ${Transport},`;
     f.print`  options: NoInfer<O>,`;
-    f.print`): ${name}Client;`;
-    f.print(shared);
-    f.print`${create}(transport: ${runtime("AuthTransport")}): ${name}Client;`;
+    f.print`): ${names.client};`;
+    f.print(docOnTransport);
+    f.print`${create}(transport: ${runtime("AuthTransport")}): ${names.client};`;
   } else {
     f.print`${create}<O extends ${runtime("TransportOptions")}, const A extends ${runtime("AuthOptions")} = {}>(`;
     f.print`  createTransport: (options: O) => ${Transport},`;
     f.print`  options: NoInfer<O>,`;
     f.print`  auth?: ${runtime("Exact")}<A>,`;
-    f.print`): ${name}ClientWith<${runtime("Slots")}<A>>;`;
-    f.print(shared);
-    f.print`${create}<S extends string>(transport: ${runtime("AuthTransport")}<S>): ${name}ClientWith<S>;`;
+    f.print`): ${names.clientWith}<${runtime("Slots")}<A>>;`;
+    f.print(docOnTransport);
+    f.print`${create}<S extends string>(transport: ${runtime("AuthTransport")}<S>): ${names.clientWith}<S>;`;
   }
 }
 
 function printImplementation(
-  { f, service, policies }: ServicePrint,
-  args: Printable,
-  returns: Printable,
+  { f, names }: ServicePrint,
+  argsType: Printable = "",
+  returnType = "",
 ): void {
   const createServiceClient = f.import("createServiceClient", "connectrpc-auth");
-  f.print`${f.export("function", factoryName(service))}(...args${args})${returns} {`;
-  f.print`  return ${createServiceClient}(${policies}, args);`;
+  f.print`${f.export("function", names.createClient)}(...args${argsType})${returnType} {`;
+  f.print`  return ${createServiceClient}(${names.policies}, args);`;
   f.print`}`;
   f.print();
 }
 
-function printFactoryDoc({ f, service }: ServicePrint, reach: Reach): void {
+function printFactoryDoc({ f, service, names, reach }: ServicePrint): void {
   const [slot] = slotsOf(reach);
   const what = `Makes a client of ${service.typeName}: from any function that makes a Connect transport`;
-  const call = `const client = ${factoryName(service)}(createConnectTransport, { baseUrl: "https://api.example.com" }`;
+  const call = `const client = ${names.createClient}(createConnectTransport, { baseUrl: "https://api.example.com" }`;
   const paragraphs =
     slot === undefined
       ? [
@@ -119,8 +120,4 @@ function wrap(item: string): string[] {
     line += line === "" ? word : ` ${word}`;
   }
   return [...lines, line];
-}
-
-function factoryName({ name }: DescService): string {
-  return `create${name}Client`;
 }

@@ -1,39 +1,36 @@
 import type { GeneratedFile, Schema } from "@bufbuild/protoplugin";
+import { namesOf, outputName } from "./names.js";
 import { printClient } from "./print-client.js";
 import { printPolicies, type ServicePrint, type Target } from "./print-service.js";
+import { reachOf } from "./reach.js";
 import type { FileRules } from "./read-policies.js";
 
 const extensions = { ts: ".ts", js: ".js", dts: ".d.ts" } as const;
 
 /** Prints `<proto>_auth` beside `<proto>_pb`. It stays empty for a proto file without services. */
 export function printFile(schema: Schema, rules: FileRules, target: Target): void {
-  const f = schema.generateFile(`${outputName(rules)}${extensions[target]}`);
+  const f = schema.generateFile(`${outputName(rules.file)}${extensions[target]}`);
   if (rules.services.length === 0) {
     return;
   }
   f.preamble(rules.file);
-  const services = rules.services.map((service): ServicePrint => {
-    const { name } = service.service;
-    return {
+  const services = rules.services.map(
+    (service): ServicePrint => ({
       ...service,
       f,
       target,
       schema: f.importSchema(service.service),
-      policies: `${name}Policies`,
-    };
-  });
+      names: namesOf(service.service),
+      reach: reachOf(service.methods),
+    }),
+  );
   services.forEach(printPolicies);
   printMethodLists(f, services, target);
   services.forEach(printClient);
 }
 
-/** The output file without its extension. */
-export function outputName({ file }: FileRules): string {
-  return `${file.name}_auth`;
-}
-
 function printMethodLists(f: GeneratedFile, services: ServicePrint[], target: Target): void {
-  const tables = f.array(services.map(({ policies }) => policies));
+  const tables = f.array(services.map(({ names }) => names.policies));
   const lists = [
     ["getPublicMethods", "that a server leaves unauthenticated"],
     ["getInternalMethods", "that only other services may call"],

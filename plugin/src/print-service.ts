@@ -1,6 +1,8 @@
 import type { GeneratedFile, ImportSymbol, Printable } from "@bufbuild/protoplugin";
 import type { MethodPolicy } from "../../src/policy/method-policy.js";
 import { commentText, docText, withDeprecation } from "./doc-text.js";
+import type { ExportNames } from "./names.js";
+import type { Reach } from "./reach.js";
 import type { ServiceRules } from "./read-policies.js";
 
 /** What is printed: TypeScript, JavaScript, or the declarations for JavaScript. */
@@ -12,24 +14,24 @@ export interface ServicePrint extends ServiceRules {
   readonly target: Target;
   /** The service in `<proto>_pb`. */
   readonly schema: ImportSymbol;
-  /** The name of the service's policy table. */
-  readonly policies: string;
+  readonly names: ExportNames;
+  readonly reach: Reach;
 }
 
 /** Prints the policy table of a service. */
-export function printPolicies({ f, target, ...rules }: ServicePrint): void {
-  const { service, schema, methods } = rules;
+export function printPolicies(print: ServicePrint): void {
+  const { f, target, service, methods, schema, names } = print;
   const ServicePolicies = f.import("ServicePolicies", "connectrpc-auth", true);
   const type = target === "js" ? [] : [": ", ServicePolicies, "<typeof ", schema.toTypeOnly(), ">"];
 
   f.print(f.jsDoc(withDeprecation(service, `Who may call the methods of ${service.typeName}.`)));
   if (target === "dts") {
-    f.print`${f.export("declare const", rules.policies)}${type};`;
+    f.print`${f.export("declare const", names.policies)}${type};`;
     f.print();
     return;
   }
   const definePolicies = f.import("definePolicies", "connectrpc-auth");
-  f.print`${f.export("const", rules.policies)}${type} = /*@__PURE__*/ ${definePolicies}(${schema}, {`;
+  f.print`${f.export("const", names.policies)}${type} = /*@__PURE__*/ ${definePolicies}(${schema}, {`;
   for (const { method, policy } of methods) {
     f.print(f.jsDoc(docText(method, commentText(method), whoMayCall(policy)), "  "));
     f.print`  ${propertyKey(f, method.localName)}: ${policyLiteral(f, policy)},`;
