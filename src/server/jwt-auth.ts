@@ -61,6 +61,12 @@ export interface JwtAuthInterceptorOptions extends JwtKeyOptions {
  * ```
  */
 export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): AuthInterceptor {
+  for (const name of ["issuer", "audience", "maxTokenAge", "algorithms"] as const) {
+    // an unset environment variable must not switch a check off
+    if (name in options && isNothing(options[name])) {
+      throw new TypeError(`${name} is given, but ${JSON.stringify(options[name]) ?? "undefined"}`);
+    }
+  }
   const keys = resolveJwtKeys(options);
   const expectations = { clockToleranceSeconds: 5, ...options };
   const mapping = options.claimsMapping ?? {};
@@ -77,6 +83,10 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
     },
     options.skipMethods,
   );
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || [value].flat().some((item) => item === "" || item === undefined);
 }
 
 function toContext(claims: VerifiedClaims, mapping: ClaimsMapping): AuthContext {

@@ -57,9 +57,14 @@ export interface AuthzDeniedDetails {
  * see "access denied"; which rule decided, and what it asks for, is for the log.
  */
 export class AuthzDeniedError extends ConnectError {
-  override readonly name = "AuthzDeniedError";
   readonly ruleName: string;
   readonly authzDetails: AuthzDeniedDetails;
+
+  // ConnectError tells its own by their name, and would deny its subclass with
+  // another name, but take any ConnectError for an instance of the subclass.
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof ConnectError && "authzDetails" in value;
+  }
 
   constructor(details: AuthzDeniedDetails) {
     const scopes = details.requiredScopes ?? [];
