@@ -1,5 +1,6 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
-import type { ServicePolicies } from "../policy/method-policy.js";
+import type { MethodPolicy, ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
 import { checkCredentials } from "./ask-for-auth.js";
@@ -75,56 +76,67 @@ export function createAuthTransport<
   options: NoInfer<O>,
   auth?: Exact<A>,
 ): AuthTransport<Slots<A>> {
-  return makeAuthTransport(createTransport, options, auth ?? {}) as AuthTransport<Slots<A>>;
+  const tables = createPolicyLookup();
+  const transport = makeTransport(createTransport, options, auth ?? {}, (method) => {
+    return tables.get(method) ?? resolveMethodPolicy(method);
+  });
+  const slots: { [K in Slot]?: true } = {};
+  for (const slot of slotNames) {
+    if (auth?.[slot] !== undefined) {
+      slots[slot] = true;
+    }
+  }
+  return {
+    unary: (...call) => transport.unary(...call),
+    stream: (...call) => transport.stream(...call),
+    slots: slots as { [K in Slots<A>]: true },
+    addPolicies: tables.add,
+  };
 }
 
-const optionNames = /*@__PURE__*/ new Set([
+const slotNames = ["credentials", "internalCredentials"] as const;
+
+const optionNames = [
   "credentials",
   "internalCredentials",
   "allowInsecureTransport",
   "sendOnPublic",
-]);
+];
 
-/** `createAuthTransport` without its types. */
-export function makeAuthTransport<O extends TransportOptions>(
+/**
+ * A transport that attaches credentials by the policies it is told. Generated
+ * clients have their table at hand: with this they do without the reader of
+ * proto options, and bundles without its schema.
+ */
+export function makeTransport<O extends TransportOptions>(
   createTransport: (options: O) => Transport,
   options: O,
   auth: AuthOptions,
-): AuthTransport<Slot> {
-  const unknown = Object.keys(auth).find((name) => !optionNames.has(name));
+  policyOf: (method: DescMethod) => MethodPolicy,
+): Transport {
+  const unknown = Object.keys(auth).find((name) => !optionNames.includes(name));
   if (unknown !== undefined) {
-    throw new TypeError(
-      `unknown auth option "${unknown}"; there are ${[...optionNames].join(", ")}`,
-    );
+    throw new TypeError(`unknown auth option "${unknown}"; there are ${optionNames.join(", ")}`);
   }
   if (![undefined, "never", "if-available"].includes(auth.sendOnPublic)) {
     throw new TypeError(
       `sendOnPublic ${JSON.stringify(auth.sendOnPublic)} must be "never" or "if-available"`,
     );
   }
-  const slots: { [K in Slot]?: true } = {};
-  for (const slot of ["credentials", "internalCredentials"] as const) {
+  for (const slot of slotNames) {
     if (auth[slot] !== undefined) {
       checkCredentials(slot, auth[slot]);
-      slots[slot] = true;
     }
   }
-  const tables = createPolicyLookup();
   const credentials = createCredentialsInterceptor({
     auth,
-    policyOf: (method) => tables.get(method) ?? resolveMethodPolicy(method),
+    policyOf,
     checkTarget: createTargetGuard(options?.baseUrl, auth.allowInsecureTransport === true),
     useHttpGet: "useHttpGet" in options && options.useHttpGet === true,
   });
-  const transport = createTransport({
+  return createTransport({
     ...options,
     // the last one is innermost
     interceptors: [...(options.interceptors ?? []), credentials],
   });
-  return {
-    unary: (...call) => transport.unary(...call),
-    stream: (...call) => transport.stream(...call),
-    slots: slots as AuthTransport<Slot>["slots"],
-    addPolicies: tables.add,
-  };
 }

@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import type { ServicePolicies } from "../policy/method-policy.js";
-import { type AuthTransport, makeAuthTransport, type TransportOptions } from "./auth-transport.js";
+import type { MethodNames, ServicePolicies } from "../policy/method-policy.js";
+import { type AuthTransport, makeTransport, type TransportOptions } from "./auth-transport.js";
 import type { AuthOptions } from "./credentials-interceptor.js";
 
 /**
@@ -27,25 +27,38 @@ export function createServiceClient<S extends DescService>(
   policies: ServicePolicies<S>,
   args: ServiceClientArgs,
 ): Client<S> {
-  const transport = args.length === 1 ? args[0] : transportOf(...args);
-  if (typeof transport?.addPolicies !== "function") {
+  const transport = args.length === 1 ? knowing(policies, args[0]) : transportOf(policies, ...args);
+  if (transport === undefined) {
     throw new TypeError(
       `the client of ${policies.service.typeName} takes a transport factory with its options, or one transport made by createAuthTransport()`,
     );
   }
-  transport.addPolicies(policies);
   return createClient(policies.service, transport);
 }
 
-function transportOf(
+function knowing(policies: ServicePolicies, transport: AuthTransport): Transport | undefined {
+  if (typeof transport?.addPolicies !== "function") {
+    return undefined;
+  }
+  transport.addPolicies(policies);
+  return transport;
+}
+
+function transportOf<S extends DescService>(
+  { methods }: ServicePolicies<S>,
   createTransport: (options: never) => Transport,
   options: TransportOptions,
   auth: AuthOptions = {},
-): AuthTransport | undefined {
+): Transport | undefined {
   if (typeof createTransport !== "function") {
     return undefined;
   }
   // The types of the factories see to it that the function takes these options.
   const factory = createTransport as (options: TransportOptions) => Transport;
-  return makeAuthTransport(factory, options, auth);
+  return makeTransport(
+    factory,
+    options,
+    auth,
+    ({ localName }) => methods[localName as MethodNames<S>],
+  );
 }
