@@ -92,13 +92,13 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
         return next(req); // the caller set it for this call, and wins
       }
     }
-    attach(req, headers);
+    let attempt = withHeaders(req, headers);
     if (req.stream) {
-      return next(req);
+      return next(attempt);
     }
     const source = credentials;
     return retryAfterUnauthenticated(
-      () => next(req),
+      () => next(attempt),
       async (challenge) => {
         if (typeof source === "object" && "rejected" in source) {
           source.rejected?.(auth, challenge);
@@ -111,10 +111,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
         if (sameCredential(headers, fresh.headers)) {
           return false;
         }
-        for (const name of headers.keys()) {
-          req.header.delete(name);
-        }
-        attach(req, fresh.headers);
+        attempt = withHeaders(req, fresh.headers);
         return true;
       },
     );
@@ -144,10 +141,17 @@ async function present(
   return { auth, headers };
 }
 
-function attach(req: UnaryRequest | StreamRequest, headers: AuthHeaders): void {
+/**
+ * The request with a credential. A copy: the interceptors around this one hold
+ * the request as it came, and still do when they log it, or call again, after
+ * the answer.
+ */
+function withHeaders<R extends UnaryRequest | StreamRequest>(req: R, headers: AuthHeaders): R {
+  const header = new Headers(req.header);
   for (const [name, value] of headers) {
-    req.header.set(name, value);
+    header.set(name, value);
   }
+  return { ...req, header };
 }
 
 /** Proofs differ each time, so they do not count. */
