@@ -209,12 +209,14 @@ describe("Connect with GET", () => {
   });
   afterAll(() => server.close());
 
-  const createNodeTransport = (options: TransportOptions & { useHttpGet: boolean }) =>
+  type Options = TransportOptions & { useHttpGet: boolean };
+  const createNodeTransport = (options: Options) =>
     node.createConnectTransport({ ...options, httpVersion: "1.1" });
+  const createWebTransport = (options: Options) => web.createConnectTransport(options);
 
   test.each([
     { name: "connect-node", createTransport: createNodeTransport },
-    { name: "connect-web", createTransport: web.createConnectTransport },
+    { name: "connect-web", createTransport: createWebTransport },
   ])("carries nothing to public methods with $name", async ({ createTransport }) => {
     const users = createUserServiceClient(
       createTransport,
