@@ -100,10 +100,7 @@ function headersOf(auth: Auth): Iterable<[string, string]> {
 }
 
 function setHeader(headers: Map<string, string>, name: string, value: string): void {
-  const key = String(name).toLowerCase();
-  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(key)) {
-    throw invalid(`${JSON.stringify(name)} is not a header name (RFC 9110 §5.1)`);
-  }
+  const key = checkName(name, "header name (RFC 9110 §5.1)").toLowerCase();
   if (headers.has(key)) {
     throw invalid(`two credentials use the header "${key}"`);
   }
@@ -111,48 +108,42 @@ function setHeader(headers: Map<string, string>, name: string, value: string): v
 }
 
 function checkValue(key: string, value: string): string {
-  if (typeof value !== "string" || value === "") {
-    throw invalid(`the credential for the header "${key}" is ${describe(value)}`);
-  }
+  const what = `the credential for the header "${key}"`;
   // RFC 9110 §5.5; gRPC carries no more than visible ASCII and space either.
-  if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) {
-    throw invalid(
-      `the credential for the header "${key}" has a character that a header cannot carry`,
-    );
-  }
+  check(what, value, /^[!-~](?:[ -~]*[!-~])?$/, "a header cannot carry");
   if (value.length > maxCredentialBytes) {
-    throw invalid(
-      `the credential for the header "${key}" has ${value.length} bytes, the bound is ${maxCredentialBytes}`,
-    );
+    throw invalid(`${what} has ${value.length} bytes, the bound is ${maxCredentialBytes}`);
   }
   return value;
 }
 
 /** A comma or a space would make two credentials of one where headers are joined. */
 function checkToken(token: string): string {
-  if (typeof token !== "string" || token === "") {
-    throw invalid(`the token is ${describe(token)}`);
-  }
-  if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(token)) {
-    throw invalid("the token has a character that a token cannot have");
-  }
-  return token;
+  return check("the token", token, /^[!-+\--~]+$/, "a token cannot have");
 }
 
 /** RFC 6265 §4.1.1. */
 function cookiePair(name: string, value: string): string {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
-    throw invalid(`${JSON.stringify(name)} is not a cookie name (RFC 6265 §4.1.1)`);
-  }
+  checkName(name, "cookie name (RFC 6265 §4.1.1)");
+  const what = `the credential for the cookie "${name}"`;
+  return `${name}=${check(what, value, /^[!#-+\--:<-[\]-~]+$/, "a cookie cannot carry")}`;
+}
+
+function check(what: string, value: string, form: RegExp, cannot: string): string {
   if (typeof value !== "string" || value === "") {
-    throw invalid(`the credential for the cookie "${name}" is ${describe(value)}`);
+    throw invalid(`${what} is ${describe(value)}`);
   }
-  if (!/^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/.test(value)) {
-    throw invalid(
-      `the credential for the cookie "${name}" has a character that a cookie cannot carry`,
-    );
+  if (!form.test(value)) {
+    throw invalid(`${what} has a character that ${cannot}`);
   }
-  return `${name}=${value}`;
+  return value;
+}
+
+function checkName(name: string, what: string): string {
+  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name)) {
+    throw invalid(`${JSON.stringify(name)} is not a ${what}`);
+  }
+  return String(name);
 }
 
 /** JSON in which every character is one that a header can carry. */
