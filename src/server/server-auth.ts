@@ -85,9 +85,12 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
   }
   const isExempt = createMethodMatcher(exempt);
   const authenticators = [options.authenticate].flat();
-  const internal = options.internal;
-  if (authenticators.length === 0) {
+  const { internal } = options;
+  if (authenticators.length === 0 || !authenticators.every(isAuthenticator)) {
     throw new TypeError("authenticate must be one or more authentication interceptors");
+  }
+  if (internal !== undefined && !isAuthenticator(internal)) {
+    throw new TypeError("internal must be an authentication interceptor");
   }
   const identityHeaders = [...authenticators, ...(internal ? [internal] : [])].flatMap(
     (authenticator) => authenticator.identityHeaders,
@@ -157,6 +160,10 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     guard: (routes) =>
       guardRoutes(routes, { interceptor, passedKey, policies: options.policies, exempt }),
   };
+}
+
+function isAuthenticator(value: Authenticator): boolean {
+  return typeof value?.authenticate === "function" && Array.isArray(value.identityHeaders);
 }
 
 /** An authentication that fails in a way of its own has not accepted the credential. */

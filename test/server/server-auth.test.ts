@@ -1,0 +1,418 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+} from "@connectrpc/connect";
+import { describe, expect, test, vi } from "vitest";
+import {
+  AuthzDeniedError,
+  authContextKey,
+  createGatewayAuthInterceptor,
+  createJwtAuthInterceptor,
+  createServerAuth,
+  type Denial,
+  getAuthContext,
+  type ServerAuthOptions,
+} from "../../src/server/index.js";
+import { MatrixServicePolicies } from "../gen/acme/matrix/v1/matrix_auth.js";
+import { MatrixService } from "../gen/acme/matrix/v1/matrix_pb.js";
+import { PlainService } from "../gen/acme/plain/v1/plain_pb.js";
+import { UserServicePolicies } from "../gen/acme/user/v1/user_auth.js";
+import { UserService } from "../gen/acme/user/v1/user_pb.js";
+import { createTestToken, testSecret } from "../support/test-token.js";
+
+const users = createJwtAuthInterceptor({ secret: testSecret });
+const services = createGatewayAuthInterceptor({ trustSource: { expectedValues: ["mesh"] } });
+const admin = await createTestToken({ roles: ["admin"], scope: "users:write matrix:use" });
+const alice = await createTestToken({ sub: "alice" });
+const service = { "x-gateway-secret": "mesh", "x-auth-subject": "indexer" };
+
+const whoAmI = () => ({ subject: getAuthContext()?.subject ?? "nobody" });
+
+function userRoutes(router: ConnectRouter) {
+  router.service(UserService, {
+    getProfile: () => ({ name: whoAmI().subject }),
+    whoAmI,
+    deleteUser: () => ({}),
+    reindex: () => ({}),
+  });
+}
+
+function userClient(options: Partial<ServerAuthOptions> = {}, serverOptions = {}) {
+  const auth = createServerAuth({
+    policies: [UserServicePolicies],
+    authenticate: users,
+    internal: services,
+    ...options,
+  });
+  const transport = createRouterTransport(auth.guard(userRoutes), {
+    router: { interceptors: auth.interceptors, ...serverOptions },
+  });
+  return createClient(UserService, transport);
+}
+
+const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+
+/** `ok`, or the code of the error. */
+async function outcome(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return "ok";
+  } catch (error) {
+    return Code[ConnectError.from(error).code];
+  }
+}
+
+describe("createServerAuth", () => {
+  test("lets callers pass as the proto file says", async () => {
+    const client = userClient();
+    const callers = {
+      nobody: undefined,
+      alice: bearer(alice),
+      admin: bearer(admin),
+      service: { headers: service },
+      forged: bearer(`${admin.slice(0, -4)}AAAA`),
+    };
+    const results = await Promise.all(
+      Object.entries(callers).map(async ([name, options]) => [
+        name,
+        await outcome(client.getProfile({}, options)),
+        await outcome(client.whoAmI({}, options)),
+        await outcome(client.deleteUser({}, options)),
+        await outcome(client.reindex({}, options)),
+      ]),
+    );
+    expect(results).toEqual([
+      ["nobody", "ok", "Unauthenticated", "Unauthenticated", "Unauthenticated"],
+      ["alice", "ok", "ok", "PermissionDenied", "Unauthenticated"],
+      ["admin", "ok", "ok", "ok", "Unauthenticated"],
+      ["service", "ok", "Unauthenticated", "Unauthenticated", "ok"],
+      ["forged", "ok", "Unauthenticated", "Unauthenticated", "Unauthenticated"],
+    ]);
+  });
+
+  test("knows nobody on public methods, unless it is told to look", async () => {
+    expect((await userClient().getProfile({}, bearer(alice))).name).toBe("nobody");
+    const looking = userClient({ identifyOnPublic: true });
+    expect((await looking.getProfile({}, bearer(alice))).name).toBe("alice");
+    expect((await looking.getProfile({}, bearer("bad"))).name).toBe("nobody");
+    expect((await looking.getProfile({})).name).toBe("nobody");
+  });
+
+  test("refuses internal methods where no trust source is given", async () => {
+    const auth = createServerAuth({ policies: [UserServicePolicies], authenticate: services });
+    const transport = createRouterTransport(auth.guard(userRoutes), {
+      router: { interceptors: auth.interceptors },
+    });
+    const client = createClient(UserService, transport);
+    expect(await outcome(client.reindex({}, { headers: service }))).toBe("Unauthenticated");
+    expect(await outcome(client.whoAmI({}, { headers: service }))).toBe("ok");
+  });
+
+  test("goes by the first authentication whose credential is there", async () => {
+    const client = userClient({ authenticate: [services, users] });
+    expect((await client.whoAmI({}, bearer(alice))).subject).toBe("alice");
+    expect((await client.whoAmI({}, { headers: service })).subject).toBe("indexer");
+    const both = { headers: { ...service, ...bearer(alice).headers } };
+    expect((await client.whoAmI({}, both)).subject).toBe("indexer");
+    const forged = { headers: { ...service, ...bearer(alice).headers, "x-gateway-secret": "x" } };
+    expect(await outcome(client.whoAmI({}, forged))).toBe("Unauthenticated");
+  });
+
+  test("asks for an identity before rules, authorize and default", async () => {
+    const authorize = vi.fn(() => true);
+    const auth = createServerAuth({
+      policies: [MatrixServicePolicies],
+      authenticate: users,
+      rules: [
+        {
+          name: "open",
+          methods: ["acme.matrix.v1.MatrixService/UnspecifiedUnary"],
+          effect: "allow",
+        },
+      ],
+      defaultPolicy: "allow",
+    });
+    const transport = createRouterTransport(
+      auth.guard((router) => router.service(MatrixService, { unspecifiedUnary: () => ({}) })),
+      { router: { interceptors: auth.interceptors } },
+    );
+    const client = createClient(MatrixService, transport);
+    expect(await outcome(client.unspecifiedUnary({}))).toBe("Unauthenticated");
+    expect(await outcome(client.unspecifiedUnary({}, bearer(alice)))).toBe("ok");
+    expect(await outcome(client.deniedUnary({}))).toBe("Unauthenticated");
+    expect(await outcome(client.deniedUnary({}, bearer(admin)))).toBe("PermissionDenied");
+    expect(authorize).not.toHaveBeenCalled();
+  });
+
+  test("refuses a method without a policy", async () => {
+    const auth = createServerAuth({
+      policies: [UserServicePolicies],
+      authenticate: users,
+      defaultPolicy: "allow",
+    });
+    const transport = createRouterTransport(
+      (router) => router.service(PlainService, { open: () => ({}) }),
+      { router: { interceptors: auth.interceptors } },
+    );
+    const client = createClient(PlainService, transport);
+    expect(await outcome(client.open({}, bearer(admin)))).toBe("PermissionDenied");
+  });
+
+  test("leaves exempt methods alone", async () => {
+    const auth = createServerAuth({
+      policies: [UserServicePolicies],
+      authenticate: users,
+      exempt: ["acme.plain.v1.PlainService/*"],
+    });
+    const transport = createRouterTransport(
+      auth.guard((router) => {
+        userRoutes(router);
+        router.service(PlainService, { open: () => ({}) });
+      }),
+      { router: { interceptors: auth.interceptors } },
+    );
+    expect(await outcome(createClient(PlainService, transport).open({}))).toBe("ok");
+    expect(await outcome(createClient(UserService, transport).whoAmI({}))).toBe("Unauthenticated");
+  });
+
+  test("tells onDenied why, and the client little", async () => {
+    const denials: Denial[] = [];
+    const client = userClient({
+      onDenied: (denial) => {
+        denials.push(denial);
+        throw new Error("a hook that fails changes nothing");
+      },
+    });
+    const error = await client.whoAmI({}, bearer("bad")).catch(ConnectError.from);
+    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "invalid credentials" });
+    await client.deleteUser({}, bearer(alice)).catch(ConnectError.from);
+    expect(denials).toMatchObject([
+      {
+        method: UserService.method.whoAmI,
+        identity: undefined,
+        error: { cause: new Error("token: 1 segments, a signed token has three") },
+      },
+      {
+        method: UserService.method.deleteUser,
+        identity: { subject: "alice" },
+        error: {
+          authzDetails: {
+            ruleName: "requires",
+            requiredRoles: ["admin"],
+            requiredScopes: ["users:write"],
+          },
+        },
+      },
+    ]);
+    expect(denials.map(({ error: { code } }) => Code[code])).toEqual([
+      "Unauthenticated",
+      "PermissionDenied",
+    ]);
+    expect(denials[1]?.error).toBeInstanceOf(AuthzDeniedError);
+    expect(denials[0]?.error).not.toBeInstanceOf(AuthzDeniedError);
+  });
+
+  test("refuses with Unauthenticated where an authentication breaks", async () => {
+    const denials: Denial[] = [];
+    const client = userClient({
+      authenticate: {
+        identityHeaders: [],
+        authenticate: () => Promise.reject(new TypeError("bug")),
+      },
+      onDenied: (denial) => denials.push(denial),
+    });
+    expect(await outcome(client.whoAmI({}))).toBe("Unauthenticated");
+    expect(denials).toMatchObject([{ error: { cause: new TypeError("bug") } }]);
+  });
+
+  test("hides identity headers from the handlers of public methods too", async () => {
+    const seen: (string | null)[] = [];
+    const auth = createServerAuth({
+      policies: [UserServicePolicies],
+      authenticate: users,
+      internal: services,
+    });
+    const transport = createRouterTransport(
+      auth.guard((router) =>
+        router.service(UserService, {
+          getProfile: (_, { requestHeader }) => {
+            seen.push(requestHeader.get("x-auth-subject"), requestHeader.get("x_auth_subject"));
+            return {};
+          },
+        }),
+      ),
+      { router: { interceptors: auth.interceptors } },
+    );
+    await createClient(UserService, transport).getProfile(
+      {},
+      { headers: { ...service, x_auth_subject: "mallory" } },
+    );
+    expect(seen).toEqual([null, null]);
+  });
+
+  test.each<{ name: string; options: Partial<ServerAuthOptions>; message: string }>([
+    {
+      name: "exempt *",
+      options: { exempt: ["*"] },
+      message: 'exempt "*" would switch off every check; name the services',
+    },
+    {
+      name: "a malformed exempt pattern",
+      options: { exempt: ["health"] },
+      message:
+        'method pattern "health" must be "package.Service/Method", "package.Service/*" or "*"',
+    },
+    {
+      name: "no authentication",
+      options: { authenticate: [] },
+      message: "authenticate must be one or more authentication interceptors",
+    },
+    {
+      name: "something else as the source of internal trust",
+      options: { internal: JSON.parse("{}") },
+      message: "internal must be an authentication interceptor",
+    },
+    {
+      name: "a plain interceptor as authentication",
+      options: { authenticate: JSON.parse("{}") },
+      message: "authenticate must be one or more authentication interceptors",
+    },
+  ])("rejects $name", ({ options, message }) => {
+    expect(() =>
+      createServerAuth({ policies: [UserServicePolicies], authenticate: users, ...options }),
+    ).toThrow(new TypeError(message));
+  });
+});
+
+describe("guard", () => {
+  const auth = createServerAuth({ policies: [UserServicePolicies], authenticate: users });
+
+  test("runs no handler where the interceptors were forgotten", async () => {
+    const called = vi.fn(() => ({}));
+    const forgetful = createServerAuth({ policies: [MatrixServicePolicies], authenticate: users });
+    const transport = createRouterTransport(
+      forgetful.guard((router) =>
+        router.service(MatrixService, {
+          publicUnary: called,
+          async *publicServer() {
+            yield called();
+          },
+        }),
+      ),
+    );
+    const client = createClient(MatrixService, transport);
+    const error = await client.publicUnary({}).catch(ConnectError.from);
+    expect(error).toMatchObject({
+      code: Code.Internal,
+      rawMessage: "auth.interceptors did not run: pass them to whatever serves auth.guard(routes)",
+    });
+    const stream = (async () => {
+      for await (const _ of client.publicServer({})) {
+        // never
+      }
+    })();
+    expect(await outcome(stream)).toBe("Internal");
+    expect(called).not.toHaveBeenCalled();
+  });
+
+  test("runs before the interceptors of a service, which replace those of the router", async () => {
+    const seen: (string | undefined)[] = [];
+    const own: Interceptor = (next) => (req) => {
+      seen.push(req.contextValues.get(authContextKey)?.subject);
+      return next(req);
+    };
+    const transport = createRouterTransport(
+      auth.guard((router) => {
+        router.service(UserService, { whoAmI }, { interceptors: [own] });
+      }),
+      { router: { interceptors: auth.interceptors } },
+    );
+    const client = createClient(UserService, transport);
+    expect(await outcome(client.whoAmI({}))).toBe("Unauthenticated");
+    expect(await outcome(client.whoAmI({}, bearer(alice)))).toBe("ok");
+    expect(seen).toEqual(["alice"]);
+  });
+
+  test("guards methods that are registered one by one", async () => {
+    const transport = createRouterTransport(
+      auth.guard((router) => {
+        router.rpc(UserService.method.whoAmI, whoAmI, { interceptors: [] });
+      }),
+      { router: { interceptors: auth.interceptors } },
+    );
+    const client = createClient(UserService, transport);
+    expect(await outcome(client.whoAmI({}))).toBe("Unauthenticated");
+    expect((await client.whoAmI({}, bearer(alice))).subject).toBe("alice");
+  });
+
+  test("keeps `this` of an implementation that is an object of a class", async () => {
+    class Users {
+      readonly #greeting = "hello";
+      getProfile() {
+        return { name: this.#greeting };
+      }
+    }
+    const transport = createRouterTransport(
+      auth.guard((router) => router.service(UserService, new Users())),
+      { router: { interceptors: auth.interceptors } },
+    );
+    expect((await createClient(UserService, transport).getProfile({})).name).toBe("hello");
+  });
+
+  test("lets a call pass once where the interceptor stands in the chain twice", async () => {
+    const authenticate = vi.fn(users.authenticate);
+    const client = userClient({ authenticate: { identityHeaders: [], authenticate } });
+    await client.whoAmI({}, bearer(alice));
+    expect(authenticate).toHaveBeenCalledTimes(1);
+  });
+
+  test.each<{
+    name: string;
+    exempt?: string[];
+    routes: (router: ConnectRouter) => unknown;
+    message: string;
+  }>([
+    {
+      name: "a served method has no policy",
+      routes: (router) => router.service(UserService, {}).service(PlainService, {}),
+      message:
+        "acme.plain.v1.PlainService is served without a policy table; add its table, or exempt it by name",
+    },
+    {
+      name: "a served method has no policy, and its service is exempt in part",
+      exempt: ["acme.plain.v1.PlainService/Open"],
+      routes: (router) => router.service(UserService, {}).service(PlainService, {}),
+      message:
+        "acme.plain.v1.PlainService is served without a policy table; add its table, or exempt it by name",
+    },
+    {
+      name: "a table has no served service",
+      routes: () => undefined,
+      message: "there is a policy table for acme.user.v1.UserService, which is not served",
+    },
+    {
+      name: "an exempt pattern names nothing",
+      exempt: ["grpc.health.v1.Health/*"],
+      routes: (router) => router.service(UserService, {}),
+      message: 'exempt "grpc.health.v1.Health/*" matches no served method',
+    },
+    {
+      name: "several things are wrong",
+      exempt: ["grpc.health.v1.Health/*"],
+      routes: (router) => router.service(PlainService, {}),
+      message:
+        'acme.plain.v1.PlainService is served without a policy table; add its table, or exempt it by name; there is a policy table for acme.user.v1.UserService, which is not served; exempt "grpc.health.v1.Health/*" matches no served method',
+    },
+  ])("throws at start-up where $name", ({ exempt = [], routes, message }) => {
+    const { guard } = createServerAuth({
+      policies: [UserServicePolicies],
+      authenticate: users,
+      exempt,
+    });
+    expect(() => createRouterTransport(guard(routes))).toThrow(new TypeError(message));
+  });
+});
