@@ -1,5 +1,26 @@
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { getComments } from "@bufbuild/protoplugin";
+import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
+import { isServiceOrMethodPath, sourcePath } from "./source-path.js";
+
+/** Gives the comments on a service or method, without the space that starts each line. */
+export type Comments = (desc: DescMethod | DescService) => string;
+
+/**
+ * Reads the comments on the services and methods of a file, all at once: the
+ * `getComments()` of protoplugin searches the whole file for each of them.
+ */
+export function readComments(file: DescFile): Comments {
+  const comments = new Map<string, string>();
+  for (const location of file.proto.sourceCodeInfo?.location ?? []) {
+    if (isServiceOrMethodPath(location.path)) {
+      const text = [location.leadingComments, location.trailingComments]
+        .map(tidy)
+        .filter((comment) => comment !== "")
+        .join("\n\n");
+      comments.set(location.path.join("."), text);
+    }
+  }
+  return (desc) => comments.get(sourcePath(desc).join(".")) ?? "";
+}
 
 /** Text for a doc comment: the paragraphs that are not empty, then where it comes from. */
 export function docText(desc: DescMethod | DescService, ...paragraphs: string[]): string {
@@ -7,17 +28,15 @@ export function docText(desc: DescMethod | DescService, ...paragraphs: string[])
   return [...paragraphs, tags].filter((text) => text !== "").join("\n\n");
 }
 
-/** The comments on an element of a proto file, without the space that starts each line. */
-export function commentText(desc: DescMethod | DescService): string {
-  const { leading = "", trailing = "" } = getComments(desc);
-  return [leading, trailing]
-    .map((comment) => comment.replace(/^ /gm, "").replace(/\n$/, ""))
-    .filter((comment) => comment !== "")
-    .join("\n\n");
-}
-
 /** Marks what a deprecated method or service brings. A deprecated file has deprecated services. */
 export function withDeprecation(desc: DescMethod | DescService, text: string): string {
   const deprecated = desc.deprecated || (desc.kind === "service" && desc.file.deprecated);
   return deprecated ? `${text}\n@deprecated` : text;
+}
+
+function tidy(comment: string): string {
+  return comment
+    .replace(/\r\n|[\r\u2028\u2029]/g, "\n")
+    .replace(/^ /gm, "")
+    .replace(/\n$/, "");
 }

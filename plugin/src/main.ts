@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   type CodeGeneratorRequest,
@@ -20,8 +19,9 @@ export async function main(): Promise<void> {
     return runNodeJs(plugin); // --version and the like
   }
   try {
-    const response = plugin.run(parseRequest(await buffer(process.stdin)));
-    process.stdout.write(toBinary(CodeGeneratorResponseSchema, response));
+    const response = plugin.run(parseRequest(await readInput()));
+    // leaving by itself, Node would first tidy up gigabytes for a large API
+    process.stdout.write(toBinary(CodeGeneratorResponseSchema, response), () => process.exit());
   } catch (error) {
     process.stderr.write(
       error instanceof ProblemsError
@@ -30,6 +30,14 @@ export async function main(): Promise<void> {
     );
     process.exitCode = 1;
   }
+}
+
+async function readInput(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function parseRequest(bytes: Uint8Array): CodeGeneratorRequest {

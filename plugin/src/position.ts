@@ -1,11 +1,8 @@
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
-import {
-  FileDescriptorProtoSchema,
-  MethodDescriptorProtoSchema,
-  ServiceDescriptorProtoSchema,
-} from "@bufbuild/protobuf/wkt";
+import { MethodDescriptorProtoSchema, ServiceDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { method_auth, service_auth } from "../../src/gen/connectum/auth/v1/options_pb.js";
 import type { Finding } from "./diagnostics.js";
+import { type SourcePath, sourcePath } from "./source-path.js";
 
 /** A place in a proto file, counted from 1. */
 export interface Position {
@@ -22,7 +19,7 @@ export function positionOf({ on, path }: Pick<Finding, "on" | "path">): Position
   if (on.kind === "file") {
     return { line: 1, column: 1 };
   }
-  const element = elementPath(on);
+  const element = sourcePath(on);
   const option = optionPath(on, element);
   if (path.length > 0) {
     for (let length = path.length; length >= 0; length--) {
@@ -38,7 +35,7 @@ export function positionOf({ on, path }: Pick<Finding, "on" | "path">): Position
   );
 }
 
-type Matcher = (path: readonly number[], wanted: readonly number[]) => boolean;
+type Matcher = (path: SourcePath, wanted: SourcePath) => boolean;
 
 const startsWith: Matcher = (path, wanted) => wanted.every((part, i) => path[i] === part);
 
@@ -47,7 +44,7 @@ const isExactly: Matcher = (path, wanted) =>
 
 function find(
   on: DescService | DescMethod,
-  wanted: readonly number[],
+  wanted: SourcePath,
   matches: Matcher,
 ): Position | undefined {
   const location = fileOf(on).proto.sourceCodeInfo?.location.find(({ path }) =>
@@ -63,19 +60,7 @@ function fileOf(on: DescService | DescMethod): DescFile {
   return on.kind === "rpc" ? on.parent.file : on.file;
 }
 
-/** The path of an element in its `FileDescriptorProto`. */
-function elementPath(on: DescService | DescMethod): number[] {
-  if (on.kind === "rpc") {
-    return [
-      ...elementPath(on.parent),
-      ServiceDescriptorProtoSchema.field.method.number,
-      on.parent.methods.indexOf(on),
-    ];
-  }
-  return [FileDescriptorProtoSchema.field.service.number, on.file.services.indexOf(on)];
-}
-
-function optionPath(on: DescService | DescMethod, element: readonly number[]): number[] {
+function optionPath(on: DescService | DescMethod, element: SourcePath): SourcePath {
   return on.kind === "rpc"
     ? [...element, MethodDescriptorProtoSchema.field.options.number, method_auth.number]
     : [...element, ServiceDescriptorProtoSchema.field.options.number, service_auth.number];

@@ -1,5 +1,5 @@
 import type { Printable } from "@bufbuild/protoplugin";
-import { commentText, docText, withDeprecation } from "./doc-text.js";
+import { docText, withDeprecation } from "./doc-text.js";
 import { printClientTypes } from "./print-client-types.js";
 import type { ServicePrint } from "./print-service.js";
 import { type Reach, slotsOf } from "./reach.js";
@@ -68,7 +68,7 @@ function printImplementation(
   f.print();
 }
 
-function printFactoryDoc({ f, service, names, reach }: ServicePrint): void {
+function printFactoryDoc({ f, service, names, reach, comments }: ServicePrint): void {
   const [slot] = slotsOf(reach);
   const what = `Makes a client of ${service.typeName}: from any function that makes a Connect transport`;
   const call = `const client = ${names.createClient}(createConnectTransport, { baseUrl: "https://api.example.com" }`;
@@ -76,13 +76,13 @@ function printFactoryDoc({ f, service, names, reach }: ServicePrint): void {
     slot === undefined
       ? [
           `${what} and its options.`,
-          commentText(service),
+          comments(service),
           "No method needs credentials.",
           ["```ts", `${call});`, "```"].join("\n"),
         ]
       : [
           `${what}, its options, and the credentials.`,
-          commentText(service),
+          comments(service),
           whatReaches(reach),
           [
             "```ts",

@@ -1,4 +1,11 @@
-import type { GeneratedFile, Schema } from "@bufbuild/protoplugin";
+import type { DescService } from "@bufbuild/protobuf";
+import {
+  type GeneratedFile,
+  type ImportSymbol,
+  type Schema,
+  safeIdentifier,
+} from "@bufbuild/protoplugin";
+import { readComments } from "./doc-text.js";
 import { namesOf, outputName } from "./names.js";
 import { printClient } from "./print-client.js";
 import { printPolicies, type ServicePrint, type Target } from "./print-service.js";
@@ -14,19 +21,34 @@ export function printFile(schema: Schema, rules: FileRules, target: Target): voi
     return;
   }
   f.preamble(rules.file);
+  const comments = readComments(rules.file);
   const services = rules.services.map(
     (service): ServicePrint => ({
       ...service,
       f,
       target,
-      schema: f.importSchema(service.service),
+      schema: importService(schema, f, service.service),
       names: namesOf(service.service),
       reach: reachOf(service.methods),
+      comments,
     }),
   );
   services.forEach(printPolicies);
   printMethodLists(f, services, target);
   services.forEach(printClient);
+}
+
+/**
+ * The service in `<proto>_pb`. For every call, `importSchema()` looks for names
+ * that clash among all types of the file, which takes longer than all printing.
+ * So it is asked only where a clash is possible, with the name of a nested type
+ * or of a descriptor, or where `map_imports` may say that the file is elsewhere.
+ */
+function importService(schema: Schema, f: GeneratedFile, service: DescService): ImportSymbol {
+  const mayClash = /_|Schema$/.test(service.name);
+  return mayClash || schema.options.mapImports.length > 0
+    ? f.importSchema(service)
+    : f.import(safeIdentifier(service.name), `./${service.file.name}_pb.js`);
 }
 
 function printMethodLists(f: GeneratedFile, services: ServicePrint[], target: Target): void {

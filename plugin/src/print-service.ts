@@ -1,6 +1,6 @@
 import type { GeneratedFile, ImportSymbol, Printable } from "@bufbuild/protoplugin";
 import type { MethodPolicy } from "../../src/policy/method-policy.js";
-import { commentText, docText, withDeprecation } from "./doc-text.js";
+import { type Comments, docText, withDeprecation } from "./doc-text.js";
 import type { ExportNames } from "./names.js";
 import type { Reach } from "./reach.js";
 import type { ServiceRules } from "./read-policies.js";
@@ -16,11 +16,12 @@ export interface ServicePrint extends ServiceRules {
   readonly schema: ImportSymbol;
   readonly names: ExportNames;
   readonly reach: Reach;
+  readonly comments: Comments;
 }
 
 /** Prints the policy table of a service. */
 export function printPolicies(print: ServicePrint): void {
-  const { f, target, service, methods, schema, names } = print;
+  const { f, target, service, methods, schema, names, comments } = print;
   const ServicePolicies = f.import("ServicePolicies", "connectrpc-auth", true);
   const type = target === "js" ? [] : [": ", ServicePolicies, "<typeof ", schema.toTypeOnly(), ">"];
 
@@ -33,7 +34,7 @@ export function printPolicies(print: ServicePrint): void {
   const definePolicies = f.import("definePolicies", "connectrpc-auth");
   f.print`${f.export("const", names.policies)}${type} = /*@__PURE__*/ ${definePolicies}(${schema}, {`;
   for (const { method, policy } of methods) {
-    f.print(f.jsDoc(docText(method, commentText(method), whoMayCall(policy)), "  "));
+    f.print(f.jsDoc(docText(method, comments(method), whoMayCall(policy)), "  "));
     f.print`  ${propertyKey(f, method.localName)}: ${policyLiteral(f, policy)},`;
   }
   f.print`});`;
