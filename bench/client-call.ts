@@ -1,0 +1,98 @@
+import { once } from "node:events";
+import http2 from "node:http2";
+import {
+  type ConnectRouter,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
+import {
+  connectNodeAdapter,
+  createConnectTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
+import { Auth, type TransportOptions } from "connectrpc-auth";
+import { type CompareOptions, compare } from "./compare.js";
+import { createGreeterServiceClient } from "./gen/acme/bench/v1/greeter_auth.js";
+import { GreeterService } from "./gen/acme/bench/v1/greeter_pb.js";
+import type { Row } from "./row.js";
+
+// as long as a signed token of a real issuer
+const token = "a".repeat(800);
+const getToken = async () => token;
+
+/** A unary call with a bearer token: a generated client against an interceptor by hand. */
+export async function benchClientCall(): Promise<Row[]> {
+  const inMemory = await measure(
+    (options) => createRouterTransport(routes, { transport: options }),
+    {
+      baseUrl: "https://in-memory",
+      rounds: 60,
+      callsPerRound: 1000,
+    },
+  );
+  const http2Call = await overHttp2();
+  const row = { against: "hand-written header interceptor", unit: "ratio", bound: 1.05, aim: 1.02 };
+  return [
+    { ...row, name: "unary call with bearer, in memory", value: inMemory, unit: "ratio" },
+    { ...row, name: "unary call with bearer, HTTP/2", value: http2Call, unit: "ratio" },
+  ];
+}
+
+async function overHttp2(): Promise<number> {
+  const server = http2.createServer(connectNodeAdapter({ routes })).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") {
+    throw new Error("the server has no port");
+  }
+  const baseUrl = `http://127.0.0.1:${address.port}`;
+  const sessionManager = new Http2SessionManager(baseUrl);
+  try {
+    return await measure(
+      (options) => createConnectTransport({ ...options, httpVersion: "2", sessionManager }),
+      { baseUrl, rounds: 60, callsPerRound: 200 },
+    );
+  } finally {
+    sessionManager.abort();
+    server.close();
+  }
+}
+
+async function measure(
+  createTransport: (options: TransportOptions) => Transport,
+  options: CompareOptions & { baseUrl: string },
+): Promise<number> {
+  const { baseUrl } = options;
+  const generated = createGreeterServiceClient(
+    createTransport,
+    { baseUrl },
+    { credentials: async () => Auth.jwt(await getToken()) },
+  );
+  const byHand = createClient(
+    GreeterService,
+    createTransport({ baseUrl, interceptors: [setBearer] }),
+  );
+  return await compare(
+    () => generated.greet({ name: "bench" }),
+    () => byHand.greet({ name: "bench" }),
+    options,
+  );
+}
+
+const setBearer: Interceptor = (next) => async (req) => {
+  req.header.set("authorization", `Bearer ${await getToken()}`);
+  return next(req);
+};
+
+function routes(router: ConnectRouter): void {
+  router.service(GreeterService, {
+    greet: ({ name }, { requestHeader }) => {
+      if (requestHeader.get("authorization") !== `Bearer ${token}`) {
+        throw new Error("the call came without its credential");
+      }
+      return { greeting: `Hello, ${name}` };
+    },
+  });
+}

@@ -1,0 +1,56 @@
+/** How long, and how often, two things are measured. */
+export interface CompareOptions {
+  /** Pairs of rounds. Their median counts, so that a noisy neighbour does not. */
+  readonly rounds: number;
+  /** Calls in a round. */
+  readonly callsPerRound: number;
+}
+
+/** Something that is measured. */
+export type Subject = () => unknown;
+
+/**
+ * How many times longer `subject` takes than `baseline`. Both run in turns, and
+ * swap places in each round: what slows the machine down slows both down.
+ */
+export async function compare(
+  subject: Subject,
+  baseline: Subject,
+  { rounds, callsPerRound }: CompareOptions,
+): Promise<number> {
+  const ratios: number[] = [];
+  // one round more, to let the compiler see both
+  for (let round = -1; round < rounds; round++) {
+    let ratio: number;
+    if (round % 2 === 0) {
+      const time = await timeOf(subject, callsPerRound);
+      ratio = time / (await timeOf(baseline, callsPerRound));
+    } else {
+      const time = await timeOf(baseline, callsPerRound);
+      ratio = (await timeOf(subject, callsPerRound)) / time;
+    }
+    if (round >= 0) {
+      ratios.push(ratio);
+    }
+  }
+  return median(ratios);
+}
+
+async function timeOf(subject: Subject, calls: number): Promise<number> {
+  const start = process.hrtime.bigint();
+  for (let call = 0; call < calls; call++) {
+    await subject();
+  }
+  return Number(process.hrtime.bigint() - start);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const upper = sorted[Math.floor(middle)];
+  const lower = sorted[Math.ceil(middle) - 1];
+  if (upper === undefined || lower === undefined) {
+    throw new TypeError("the median of nothing");
+  }
+  return (upper + lower) / 2;
+}

@@ -1,0 +1,37 @@
+import { writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { benchClientCall } from "./client-call.js";
+import { formatJson, formatTable, isWithinBound, type Row } from "./row.js";
+
+const { values: options } = parseArgs({
+  options: {
+    /** Also what takes minutes. */
+    full: { type: "boolean", default: false },
+    /** Exit with 1 if a number is above its bound. */
+    check: { type: "boolean", default: false },
+    /** Write the JSON lines to this file instead of below the table. */
+    json: { type: "string" },
+    /** Only this group; may be repeated. */
+    only: { type: "string", multiple: true, default: [] },
+  },
+});
+
+const groups = new Map<string, () => Promise<Row[]>>([["client", benchClientCall]]);
+
+const rows: Row[] = [];
+for (const [name, bench] of groups) {
+  if (options.only.length === 0 || options.only.includes(name)) {
+    process.stderr.write(`${name} ...\n`);
+    rows.push(...(await bench()));
+  }
+}
+const lines = rows.map((row) => `${formatJson(row)}\n`).join("");
+console.log(`Node ${process.version}\n\n${formatTable(rows)}\n`);
+if (options.json === undefined) {
+  console.log(lines);
+} else {
+  await writeFile(options.json, lines);
+}
+if (options.check && !rows.every(isWithinBound)) {
+  process.exitCode = 1;
+}
