@@ -9,8 +9,8 @@ export function printClientTypes(print: ServicePrint): void {
   const { client, publicClient, userClient, internalClient } = names;
   const Client = f.import("Client", "@connectrpc/connect", true);
   const all = [Client, "<typeof ", schema.toTypeOnly(), ">"];
-  const only = (methods: readonly string[]) => ["Pick<", all, ", ", union(f, methods), ">"];
-  const allBut = (methods: readonly string[]) => ["Omit<", all, ", ", union(f, methods), ">"];
+  const only = (methods: readonly string[]) => ["Pick<", all, ",", union(f, methods), ">"];
+  const allBut = (methods: readonly string[]) => ["Omit<", all, ",", union(f, methods), ">"];
   const a = `A client of ${service.name}`;
 
   const slots = slotsOf(reach);
@@ -80,6 +80,6 @@ function printClientWith({ f, service, names }: ServicePrint, body: string): voi
 /** A few on one line, more on a line each. */
 function union(f: GeneratedFile, names: readonly string[]): Printable {
   return names.length < 4
-    ? names.map((name, i) => [i === 0 ? "" : " | ", f.string(name)])
+    ? names.map((name, i) => [i === 0 ? " " : " | ", f.string(name)])
     : [names.map((name) => ["\n  | ", f.string(name)]), "\n"];
 }

@@ -52,7 +52,8 @@ function importService(schema: Schema, f: GeneratedFile, service: DescService): 
 }
 
 function printMethodLists(f: GeneratedFile, services: ServicePrint[], target: Target): void {
-  const tables = f.array(services.map(({ names }) => names.policies));
+  const tables = services.map(({ names }) => names.policies);
+  const array = tables.length < 4 ? f.array(tables) : `[\n    ${tables.join(",\n    ")},\n  ]`;
   const lists = [
     ["getPublicMethods", "that a server leaves unauthenticated"],
     ["getInternalMethods", "that only other services may call"],
@@ -64,7 +65,7 @@ function printMethodLists(f: GeneratedFile, services: ServicePrint[], target: Ta
     } else {
       const returns = target === "ts" ? ": readonly string[]" : "";
       f.print`${f.export("function", name)}()${returns} {`;
-      f.print`  return ${f.import(name, "connectrpc-auth")}(${tables});`;
+      f.print`  return ${f.import(name, "connectrpc-auth")}(${array});`;
       f.print`}`;
     }
     f.print();

@@ -1,0 +1,36 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { bufGenerate, readFiles, typeCheck } from "./generate.js";
+
+const golden = join(import.meta.dirname, "golden");
+const sources = readFiles(join(golden, "proto"));
+
+describe.each([
+  { name: "ts", parameters: ["target=ts", "import_extension=js"] },
+  { name: "js", parameters: ["target=js+dts", "import_extension=js"] },
+])("the golden output in $name", ({ name, parameters }) => {
+  // Accept a change with `npx vitest run plugin -u`, and read the difference.
+  test("is what buf generate writes, twice the same", async () => {
+    const { folder, result } = bufGenerate(sources, parameters);
+    expect(result.stderr).toBe("");
+    const files = readFiles(join(folder, "gen"));
+    for (const [path, content] of Object.entries(files)) {
+      await expect(content).toMatchFileSnapshot(join(golden, name, path));
+    }
+    expect(Object.keys(files)).toEqual(
+      expect.arrayContaining(Object.keys(readFiles(join(golden, name)))),
+    );
+    expect(readFiles(join(bufGenerate(sources, parameters).folder, "gen"))).toEqual(files);
+  });
+
+  test.each(["newest", "5.4"] as const)("compiles with the %s TypeScript", (compiler) => {
+    const { folder } = bufGenerate(sources, parameters);
+    expect(typeCheck(folder, compiler)).toBe("");
+  });
+
+  test("compiles for projects without skipLibCheck and with bundler resolution", () => {
+    const { folder } = bufGenerate(sources, parameters);
+    const options = { skipLibCheck: false, module: "esnext", moduleResolution: "bundler" };
+    expect(typeCheck(folder, "newest", options)).toBe("");
+  });
+});
