@@ -88,7 +88,7 @@ export interface OrderServiceUserClient extends Omit<Client<typeof OrderService>
 /**
  * A client of OrderService with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export interface OrderServiceInternalClient extends Omit<Client<typeof OrderService>, 
+export interface OrderServiceInternalClient extends Omit<Client<typeof OrderService>,
   | "listMyOrders"
   | "askSupport"
   | "placeOrder"
