@@ -53,22 +53,37 @@ export function checkCredentials(option: string, credentials: unknown): void {
 }
 
 function isStaticAuth(credentials: Credentials): credentials is Auth {
-  return typeof credentials === "object" && "type" in credentials;
+  return typeof credentials === "object" && !("getAuth" in credentials);
 }
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-function untilAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
+/** Waits for the answer, but not longer than the call lasts. */
+async function untilAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  if (!(answer instanceof Promise)) {
+    return answer;
+  }
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  answer.then(settle, settle);
+  // Most have the token at hand. Then this saves listening to the signal, which
+  // would cost more time than all else that is done for a credential.
+  for (let tick = 0; tick < 8 && !settled; tick++) {
+    await undefined;
+  }
+  if (settled) {
+    return answer;
+  }
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     if (signal.aborted) {
       abort();
     }
     signal.addEventListener("abort", abort);
-    Promise.resolve(answer)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", abort));
+    answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

@@ -28,6 +28,8 @@ export interface Authenticator {
    * deleted before a handler runs, whoever sent them.
    */
   readonly identityHeaders: readonly string[];
+  /** What `WWW-Authenticate` says to calls without this credential. Left out: nothing. */
+  readonly challenge?: string;
 }
 
 /**
@@ -47,13 +49,18 @@ export function createAuthenticatingInterceptor(
     if (!isSkipped(req.method)) {
       context = await authenticator.authenticate(req);
       if (context === undefined) {
-        throw missingCredentials();
+        throw missingCredentials(challengesOf([authenticator]));
       }
     }
     deleteHeaders(req.header, authenticator.identityHeaders);
     return runAs(context, next, req);
   };
   return Object.assign(interceptor, authenticator);
+}
+
+/** What to say to a call that has none of these credentials. */
+export function challengesOf(authenticators: readonly Authenticator[]): string[] {
+  return authenticators.flatMap(({ challenge }) => challenge ?? []);
 }
 
 /**

@@ -3,6 +3,7 @@ import { ConnectError } from "@connectrpc/connect";
 import type { MethodPolicy, Requirements } from "../policy/method-policy.js";
 import type { AuthContext } from "./auth-context.js";
 import { type AuthzRule, createRuleMatcher, meets } from "./authz-rules.js";
+import { bearerChallenge } from "./challenge.js";
 import { AuthzDeniedError, missingCredentials } from "./refusal.js";
 
 /** What decides where the proto file says nothing about a method. */
@@ -82,13 +83,15 @@ function checkRequirements(requires: Requirements, identity: AuthContext | undef
   if (identity === undefined) {
     throw missingCredentials();
   }
-  if (!meets(identity, requires)) {
-    throw new AuthzDeniedError({
-      ruleName: "requires",
-      requiredRoles: requires.roles,
-      requiredScopes: requires.scopes,
-    });
+  if (meets(identity, requires)) {
+    return;
   }
+  const { roles: requiredRoles, scopes: requiredScopes } = requires;
+  // RFC 6750 §3.1: only where other scopes would help
+  const challenges = meets(identity, { scopes: requiredScopes })
+    ? []
+    : [bearerChallenge({ error: "insufficient_scope", scope: requiredScopes.join(" ") })];
+  throw new AuthzDeniedError({ ruleName: "requires", requiredRoles, requiredScopes }, challenges);
 }
 
 async function ask(

@@ -1,8 +1,9 @@
 import type { AuthContext } from "./auth-context.js";
 import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
+import { bearerChallenge } from "./challenge.js";
 import { type JwtKeyOptions, resolveJwtKeys } from "./jwt-keys.js";
 import { readBearerToken } from "./read-credentials.js";
-import { invalidCredentials } from "./refusal.js";
+import { invalidToken } from "./refusal.js";
 import { type VerifiedClaims, verifyJwt } from "./verify-jwt.js";
 
 /**
@@ -73,6 +74,7 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
   return createAuthenticatingInterceptor(
     {
       identityHeaders: [],
+      challenge: bearerChallenge(),
       async authenticate({ header }) {
         const token = readBearerToken(header);
         if (token === undefined) {
@@ -93,7 +95,7 @@ function toContext(claims: VerifiedClaims, mapping: ClaimsMapping): AuthContext 
   const subjectPath = mapping.subject ?? "sub";
   const subject = claimAt(claims, subjectPath);
   if (typeof subject !== "string" || subject === "") {
-    throw invalidCredentials(`token: no subject in "${subjectPath}"`);
+    throw invalidToken(`token: no subject in "${subjectPath}"`);
   }
   const name = claimAt(claims, mapping.name ?? "name");
   const scopes = claimAt(claims, mapping.scopes ?? "scope");

@@ -1,5 +1,5 @@
 import { authorizationHeader, maxCredentialBytes } from "../headers.js";
-import { invalidCredentials } from "./refusal.js";
+import { invalidToken } from "./refusal.js";
 
 /**
  * The token of an `Authorization: Bearer` header. `undefined` where there is
@@ -12,7 +12,7 @@ export function readBearerToken(header: Headers): string | undefined {
     return undefined;
   }
   if (value.length > maxCredentialBytes) {
-    throw invalidCredentials(`Authorization has more than ${maxCredentialBytes} bytes`);
+    throw invalidToken(`Authorization has more than ${maxCredentialBytes} bytes`);
   }
   // RFC 9110 §11.4: the scheme is case-insensitive, one or more spaces follow it
   const [, scheme, token] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +([\x21-\x2b\x2d-\x7e]+))?$/.exec(
@@ -22,7 +22,7 @@ export function readBearerToken(header: Headers): string | undefined {
     return undefined;
   }
   if (token === undefined) {
-    throw invalidCredentials("Authorization: Bearer without exactly one token");
+    throw invalidToken("Authorization: Bearer without exactly one token");
   }
   return token;
 }

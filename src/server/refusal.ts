@@ -8,40 +8,41 @@ import { bearerChallenge } from "./challenge.js";
  * | reason | Connect code | message |
  * |---|---|---|
  * | no credential | `Unauthenticated` | missing credentials |
- * | a bad credential, whatever is wrong with it | `Unauthenticated` | invalid credentials |
- * | the key server is down | `Unavailable` | credentials cannot be verified at the moment |
+ * | a bad token, whatever is wrong with it | `Unauthenticated` | invalid token |
+ * | another bad credential, whatever is wrong with it | `Unauthenticated` | invalid credentials |
+ * | what judges the credential does not answer | `Unavailable` | credentials cannot be verified at the moment |
  * | not allowed | `PermissionDenied` | access denied |
  *
  * The reason in full is the `cause`, which stays in the server.
  */
 
-/** A call that needs a credential came without one. */
-export function missingCredentials(): ConnectError {
-  return new ConnectError("missing credentials", Code.Unauthenticated, {
-    [wwwAuthenticateHeader]: bearerChallenge(),
-  });
+/** A call that needs a credential came without one. `challenges` say which would do. */
+export function missingCredentials(challenges: readonly string[] = []): ConnectError {
+  return new ConnectError("missing credentials", Code.Unauthenticated, challenged(challenges));
 }
 
-/** A credential that is not accepted. `reason` is for the server's log and holds no secret. */
+/** A token that is not accepted. `reason` is for the server's log and holds no secret. */
+export function invalidToken(reason: string): ConnectError {
+  const challenge = bearerChallenge({ error: "invalid_token" });
+  return refusal("invalid token", Code.Unauthenticated, reason, challenged([challenge]));
+}
+
+/** Another credential that is not accepted. `reason` is for the server's log and holds no secret. */
 export function invalidCredentials(reason: string): ConnectError {
-  return new ConnectError(
-    "invalid credentials",
-    Code.Unauthenticated,
-    { [wwwAuthenticateHeader]: bearerChallenge({ error: "invalid_token" }) },
-    undefined,
-    new Error(reason),
-  );
+  return refusal("invalid credentials", Code.Unauthenticated, reason);
 }
 
 /** What is needed to judge a credential cannot be reached. */
 export function cannotVerify(reason: string): ConnectError {
-  return new ConnectError(
-    "credentials cannot be verified at the moment",
-    Code.Unavailable,
-    undefined,
-    undefined,
-    new Error(reason),
-  );
+  return refusal("credentials cannot be verified at the moment", Code.Unavailable, reason);
+}
+
+function refusal(message: string, code: Code, reason: string, metadata?: HeadersInit) {
+  return new ConnectError(message, code, metadata, undefined, new Error(reason));
+}
+
+function challenged(challenges: readonly string[]): HeadersInit {
+  return challenges.map((challenge): [string, string] => [wwwAuthenticateHeader, challenge]);
 }
 
 /** Requirements that a caller did not meet, for the log of the server. */
@@ -66,20 +67,8 @@ export class AuthzDeniedError extends ConnectError {
     return value instanceof ConnectError && "authzDetails" in value;
   }
 
-  constructor(details: AuthzDeniedDetails) {
-    const scopes = details.requiredScopes ?? [];
-    super(
-      "access denied",
-      Code.PermissionDenied,
-      scopes.length === 0
-        ? undefined
-        : {
-            [wwwAuthenticateHeader]: bearerChallenge({
-              error: "insufficient_scope",
-              scope: scopes.join(" "),
-            }),
-          },
-    );
+  constructor(details: AuthzDeniedDetails, challenges: readonly string[] = []) {
+    super("access denied", Code.PermissionDenied, challenged(challenges));
     this.ruleName = details.ruleName;
     this.authzDetails = details;
   }

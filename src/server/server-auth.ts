@@ -9,7 +9,12 @@ import { createMethodMatcher } from "../policy/method-pattern.js";
 import type { ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { type AuthContext, runAs } from "./auth-context.js";
-import { type Authenticator, deleteHeaders, type IncomingCall } from "./authenticate.js";
+import {
+  type Authenticator,
+  challengesOf,
+  deleteHeaders,
+  type IncomingCall,
+} from "./authenticate.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
 import { guardRoutes } from "./guard-routes.js";
 import { AuthzDeniedError, invalidCredentials, missingCredentials } from "./refusal.js";
@@ -85,14 +90,14 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
   }
   const isExempt = createMethodMatcher(exempt);
   const authenticators = [options.authenticate].flat();
-  const { internal } = options;
+  const internals = options.internal === undefined ? [] : [options.internal];
   if (authenticators.length === 0 || !authenticators.every(isAuthenticator)) {
     throw new TypeError("authenticate must be one or more authentication interceptors");
   }
-  if (internal !== undefined && !isAuthenticator(internal)) {
+  if (!internals.every(isAuthenticator)) {
     throw new TypeError("internal must be an authentication interceptor");
   }
-  const identityHeaders = [...authenticators, ...(internal ? [internal] : [])].flatMap(
+  const identityHeaders = [...authenticators, ...internals].flatMap(
     (authenticator) => authenticator.identityHeaders,
   );
   const policies = createPolicyLookup(options.policies);
@@ -100,12 +105,11 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
   // Tells calls that passed this very instance from others.
   const passedKey = createContextKey(false, { description: "connectrpc-auth: call has passed" });
 
-  async function identify(call: IncomingCall): Promise<AuthContext | undefined> {
-    const policy = policies.get(call.method);
-    if (policy?.kind === "internal") {
-      return internal?.authenticate(call);
-    }
-    for (const authenticator of authenticators) {
+  async function identify(
+    call: IncomingCall,
+    by: readonly Authenticator[],
+  ): Promise<AuthContext | undefined> {
+    for (const authenticator of by) {
       const identity = await authenticator.authenticate(call);
       if (identity !== undefined) {
         return identity;
@@ -126,11 +130,14 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
         throw new AuthzDeniedError({ ruleName: "no policy" });
       }
       if (policy.kind === "public") {
-        return identifyOnPublic ? await identify(call).catch(() => undefined) : undefined;
+        return identifyOnPublic
+          ? await identify(call, authenticators).catch(() => undefined)
+          : undefined;
       }
-      identity = await identify(call);
+      const by = policy.kind === "internal" ? internals : authenticators;
+      identity = await identify(call, by);
       if (identity === undefined) {
-        throw missingCredentials();
+        throw missingCredentials(challengesOf(by));
       }
       await decide(policy, call.method, identity);
       return identity;

@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { JwtKeys } from "./jwt-keys.js";
-import { invalidCredentials } from "./refusal.js";
+import { invalidToken } from "./refusal.js";
 
 /** What the claims of a token are compared with. */
 export interface JwtExpectations {
@@ -47,11 +47,11 @@ export async function verifyJwt(
     if (error instanceof ConnectError) {
       throw error; // the key set says that it is down
     }
-    throw invalidCredentials(`token: ${error instanceof Error ? error.message : "not verified"}`);
+    throw invalidToken(`token: ${error instanceof Error ? error.message : "not verified"}`);
   }
   const { typ } = verified.protectedHeader;
   if (typ !== undefined && !tokenTypes.has(mediaType(typ))) {
-    throw invalidCredentials(`token: typ ${JSON.stringify(typ)} is another kind of token`);
+    throw invalidToken(`token: typ ${JSON.stringify(typ)} is another kind of token`);
   }
   return checkClaims(verified.payload, clockToleranceSeconds);
 }
@@ -60,14 +60,14 @@ export async function verifyJwt(
 function checkForm(token: string): void {
   const segments = token.split(".");
   if (segments.length !== 3) {
-    throw invalidCredentials(`token: ${segments.length} segments, a signed token has three`);
+    throw invalidToken(`token: ${segments.length} segments, a signed token has three`);
   }
   for (const segment of segments) {
     const canonical =
       /^[\w-]+$/.test(segment) &&
       Buffer.from(segment, "base64url").toString("base64url") === segment;
     if (!canonical) {
-      throw invalidCredentials("token: a segment is not base64url (RFC 7515 §2)");
+      throw invalidToken("token: a segment is not base64url (RFC 7515 §2)");
     }
   }
 }
@@ -82,15 +82,15 @@ function mediaType(typ: string): string {
 function checkClaims(claims: JWTPayload, toleranceSeconds: number): VerifiedClaims {
   const { exp, iat, cnf } = claims;
   if (typeof exp !== "number" || !Number.isFinite(exp)) {
-    throw invalidCredentials('token: "exp" is not a time');
+    throw invalidToken('token: "exp" is not a time');
   }
   const nowSeconds = Date.now() / 1000;
   if (iat !== undefined && !(typeof iat === "number" && iat <= nowSeconds + toleranceSeconds)) {
-    throw invalidCredentials('token: "iat" is in the future');
+    throw invalidToken('token: "iat" is in the future');
   }
   // RFC 9449 §7.1, RFC 8705 §3: a token bound to a key does not count without that key
   if (cnf !== undefined) {
-    throw invalidCredentials('token: bound to a key ("cnf"), so not a bearer token');
+    throw invalidToken('token: bound to a key ("cnf"), so not a bearer token');
   }
   return { ...claims, exp };
 }

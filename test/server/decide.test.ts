@@ -26,7 +26,6 @@ async function decided(
       return `denied by ${error.ruleName}`;
     }
     expect.assert(error instanceof ConnectError);
-    expect(error.metadata.get("www-authenticate")).toBe("Bearer");
     expect(error.rawMessage).toBe("missing credentials");
     return Code[error.code];
   }
@@ -263,6 +262,13 @@ describe("the decision", () => {
     expect(error.metadata.get("www-authenticate")).toBe(
       'Bearer error="insufficient_scope", scope="a b"',
     );
+    const scoped = identity({ scopes: ["a", "b"] });
+    const roleless = await createDecision({})({ kind: "requires", ...both }, method, scoped).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect.assert(roleless instanceof AuthzDeniedError);
+    expect(roleless.metadata.get("www-authenticate")).toBeNull();
   });
 
   test.each<{ name: string; options: object; message: string }>([

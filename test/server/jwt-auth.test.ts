@@ -181,7 +181,7 @@ describe("createJwtAuthInterceptor rejects", () => {
     );
     expect.assert(error instanceof ConnectError);
     // the client learns no more, whatever was wrong
-    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "invalid credentials" });
+    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "invalid token" });
     expect(error.metadata.get("www-authenticate")).toBe('Bearer error="invalid_token"');
     expect.assert(error.cause instanceof Error);
     return error.cause.message;

@@ -188,7 +188,7 @@ describe("createServerAuth", () => {
       },
     });
     const error = await client.whoAmI({}, bearer("bad")).catch(ConnectError.from);
-    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "invalid credentials" });
+    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "invalid token" });
     await client.deleteUser({}, bearer(alice)).catch(ConnectError.from);
     expect(denials).toMatchObject([
       {
@@ -414,5 +414,17 @@ describe("guard", () => {
       exempt,
     });
     expect(() => createRouterTransport(guard(routes))).toThrow(new TypeError(message));
+  });
+});
+
+describe("a call without a credential", () => {
+  test.each([
+    { name: "users", call: "whoAmI", want: "Bearer" },
+    { name: "services", call: "reindex", want: null },
+  ] as const)("is told what would do for $name", async ({ call, want }) => {
+    const error = await userClient()[call]({}).catch(ConnectError.from);
+    expect.assert(error instanceof ConnectError);
+    expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "missing credentials" });
+    expect(error.metadata.get("www-authenticate")).toBe(want);
   });
 });
