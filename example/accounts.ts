@@ -11,7 +11,7 @@ export const accounts = {
   // may do what an admin does, but not order things in the name of customers
   admin: { roles: ["admin"], scopes: ["catalog:write"], tokenLifetimeSeconds: 300 },
   // an admin in all but the lifetime of the token: if it passes once it has expired, it shows
-  brief: { roles: ["admin"], scopes: ["catalog:write", "orders:write"], tokenLifetimeSeconds: 2 },
+  brief: { roles: ["admin"], scopes: ["catalog:write", "orders:write"], tokenLifetimeSeconds: 3 },
 } as const satisfies Record<string, Account>;
 
 /** The name of an account. */
