@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { Credentials } from "../credentials/auth-provider.js";
 import type { MethodPolicy, ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
@@ -23,16 +24,35 @@ export type Slots<A> = {
   [K in Slot]: K extends keyof A ? (undefined extends A[K] ? never : K) : never;
 }[Slot];
 
-/** Refuses keys that `AuthOptions` does not have, and credentials that may be `undefined`. */
-export type Exact<A extends AuthOptions> = AuthOptions &
-  A & { [K in Exclude<keyof A, keyof AuthOptions>]?: never } & {
-    [K in MaybeUndefined<A>]: Exclude<A[K], undefined>;
-  };
+/**
+ * `AuthOptions` without keys that it does not have, and without credentials
+ * that may be `undefined`. Conditional, so that the compiler infers `A` from
+ * the argument, but compares the argument with `AuthOptions` and complains of that.
+ */
+export type Exact<A extends AuthOptions> = [A] extends [AuthOptions]
+  ? Certain<MaybeUndefined<A>> & Known<keyof A>
+  : A;
+
+/** `AuthOptions` in which these credentials are not left out. */
+type Certain<K extends Slot> = [K] extends [never]
+  ? AuthOptions
+  : Omit<AuthOptions, K> & { [P in K]: Credentials };
 
 /** Credentials that are given, but as `undefined` perhaps. An optional one is simply left out. */
 type MaybeUndefined<A> = {
   [K in keyof A & Slot]: undefined extends A[K] ? (object extends Pick<A, K> ? never : K) : never;
 }[keyof A & Slot];
+
+/** In a literal the compiler finds an unknown key by itself, and proposes another; this is for variables. */
+type Known<K> = [Exclude<K, keyof AuthOptions>] extends [never]
+  ? unknown
+  : UnknownOption<Exclude<K, keyof AuthOptions>>;
+
+declare const unknownOption: unique symbol;
+
+interface UnknownOption<K> {
+  readonly [unknownOption]: K;
+}
 
 /**
  * A transport that attaches credentials. `S` names those it holds, and so
@@ -76,13 +96,14 @@ export function createAuthTransport<
   options: NoInfer<O>,
   auth?: Exact<A>,
 ): AuthTransport<Slots<A>> {
+  const given: AuthOptions = auth ?? {};
   const tables = createPolicyLookup();
-  const transport = makeTransport(createTransport, options, auth ?? {}, (method) => {
+  const transport = makeTransport(createTransport, options, given, (method) => {
     return tables.get(method) ?? resolveMethodPolicy(method);
   });
   const slots: { [K in Slot]?: true } = {};
   for (const slot of slotNames) {
-    if (auth?.[slot] !== undefined) {
+    if (given[slot] !== undefined) {
       slots[slot] = true;
     }
   }

@@ -19,9 +19,9 @@ import { retryAfterUnauthenticated } from "./retry.js";
 /** Which credentials a transport holds, and how it uses them. */
 export interface AuthOptions {
   /** For the methods that users call: all that are neither public nor internal. */
-  credentials?: Credentials;
+  credentials?: Credentials | undefined;
   /** For internal methods: how this service proves that it is one. */
-  internalCredentials?: Credentials;
+  internalCredentials?: Credentials | undefined;
   /**
    * Send credentials over plain http to other hosts than loopback. Only where
    * something else encrypts, such as the sidecar of a service mesh: everyone on
