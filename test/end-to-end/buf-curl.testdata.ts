@@ -17,7 +17,7 @@ export interface Refusal {
 }
 
 const missing: Refusal = { code: Code.Unauthenticated, text: "missing credentials" };
-const invalid: Refusal = { code: Code.Unauthenticated, text: "invalid credentials" };
+const invalid: Refusal = { code: Code.Unauthenticated, text: "invalid token" };
 const denied: Refusal = { code: Code.PermissionDenied, text: "access denied" };
 
 const pen = { product: { sku: "pen", title: "A pen", priceCents: 250 } };

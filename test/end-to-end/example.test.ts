@@ -106,7 +106,7 @@ describe("the shop of the example", () => {
     await untilExpired(token);
     await expect(orders.placeOrder({ sku: "mug" })).rejects.toMatchObject({
       code: Code.Unauthenticated,
-      rawMessage: "invalid credentials",
+      rawMessage: "invalid token",
     });
     expect(reasons).toEqual(['token: "exp" claim timestamp check failed']);
   });
@@ -115,7 +115,7 @@ describe("the shop of the example", () => {
     const { orders } = createStubbornClients(shop.baseUrl, Auth.jwt(tokens.forger));
     await expect(orders.cancelOrder({ id: "order-1" })).rejects.toMatchObject({
       code: Code.Unauthenticated,
-      rawMessage: "invalid credentials",
+      rawMessage: "invalid token",
     });
     expect(reasons).toEqual(["token: signature verification failed"]);
   });
