@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { exportJWK, generateKeyPair } from "jose";
-import { Provider } from "oidc-provider";
+import { type Adapter, Provider } from "oidc-provider";
 import { type AccountName, accountOf, accounts } from "./accounts.js";
 import { listenOnLoopback } from "./loopback.js";
 
@@ -52,10 +52,9 @@ export async function startAuthorizationServer(audience: string): Promise<Author
         }),
       },
     },
-    ttl: { ClientCredentials: (_ctx, { resourceServer }) => resourceServer.accessTokenTTL },
-    extraTokenClaims: (_ctx, { clientId }) => ({ roles: accountOf(clientId).roles }),
-    // tokens that say everything themselves need no storage
-    adapter: () => ({ find: async () => undefined }),
+    ttl: { ClientCredentials: (_ctx, { resourceServer }) => resourceServer?.accessTokenTTL ?? 60 },
+    extraTokenClaims: (_ctx, { clientId = "" }) => ({ roles: accountOf(clientId).roles }),
+    adapter: () => forgetful,
   });
   server.on("request", provider.callback());
 
@@ -82,6 +81,17 @@ export async function startAuthorizationServer(audience: string): Promise<Author
     },
   };
 }
+
+/** Tokens that say everything themselves need no storage. */
+const forgetful: Adapter = {
+  upsert: async () => {},
+  find: async () => undefined,
+  findByUid: async () => undefined,
+  findByUserCode: async () => undefined,
+  consume: async () => {},
+  destroy: async () => {},
+  revokeByGrantId: async () => {},
+};
 
 function hasAccessToken(answer: unknown): answer is { access_token: string } {
   return (
