@@ -18,7 +18,7 @@ export async function askForAuth(credentials: Credentials, request: AuthRequest)
   try {
     const answer =
       typeof credentials === "function" ? credentials(request) : credentials.getAuth(request);
-    return await untilAborted(answer, request.signal);
+    return answer instanceof Promise ? await untilAborted(answer, request.signal) : await answer;
   } catch (error) {
     if (request.signal.aborted) {
       throw request.signal.reason;
@@ -61,10 +61,7 @@ function isObject(value: unknown): value is object {
 }
 
 /** Waits for the answer, but not longer than the call lasts. */
-async function untilAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
-  if (!(answer instanceof Promise)) {
-    return answer;
-  }
+async function untilAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
   let settled = false;
   const settle = () => {
     settled = true;
@@ -76,7 +73,7 @@ async function untilAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Pro
     await undefined;
   }
   if (settled) {
-    return answer;
+    return await answer;
   }
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

@@ -74,7 +74,7 @@ function headersOf(auth: Auth): Iterable<[string, string]> {
   switch (auth?.type) {
     case "jwt":
     case "bearer":
-      return [[authorizationHeader, bearerHeader(auth.token)]];
+      return [[authorizationHeader, `Bearer ${checkToken(auth.token)}`]];
     case "dpop":
       return [[authorizationHeader, `DPoP ${checkToken(auth.token)}`]];
     case "gateway":
@@ -87,7 +87,7 @@ function headersOf(auth: Auth): Iterable<[string, string]> {
       }
       return auth.header !== undefined
         ? [[auth.header, auth.token]]
-        : [[authorizationHeader, bearerHeader(auth.token)]];
+        : [[authorizationHeader, `Bearer ${checkToken(auth.token)}`]];
     case "none":
       return [];
     case "basic":

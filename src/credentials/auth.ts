@@ -202,9 +202,12 @@ export function buildAuthHeader(auth: Auth): string {
  * stays plain data: what is added is not enumerable.
  */
 function conceal<A extends Auth>(auth: A): A {
-  const shown = () => ({ type: auth.type });
-  return Object.defineProperties(auth, {
-    toJSON: { value: shown },
-    [Symbol.for("nodejs.util.inspect.custom")]: { value: shown },
-  });
+  Object.defineProperty(auth, "toJSON", shown);
+  return Object.defineProperty(auth, Symbol.for("nodejs.util.inspect.custom"), shown);
 }
+
+const shown = {
+  value(this: Auth) {
+    return { type: this.type };
+  },
+};
