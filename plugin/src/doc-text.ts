@@ -1,7 +1,7 @@
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
 import { isServiceOrMethodPath, sourcePath } from "./source-path.js";
 
-/** Gives the comments on a service or method, without the space that starts each line. */
+/** Gives the comments on a service or method, without the space that starts each line and those that end it. */
 export type Comments = (desc: DescMethod | DescService) => string;
 
 /**
@@ -37,6 +37,6 @@ export function withDeprecation(desc: DescMethod | DescService, text: string): s
 function tidy(comment: string): string {
   return comment
     .replace(/\r\n|[\r\u2028\u2029]/g, "\n")
-    .replace(/^ /gm, "")
+    .replace(/^ |[ \t]+$/gm, "")
     .replace(/\n$/, "");
 }

@@ -58,11 +58,12 @@ export function readFiles(folder: string): Record<string, string> {
   );
 }
 
-/** Compiles proto sources with buf. They can import the options. */
+/** Compiles proto sources with buf. They can import the options, or another schema in their place. */
 export function compile(sources: Sources): FileDescriptorProto[] {
+  const importsOptions = Object.values(sources).some((source) => source.includes(optionsPath));
   const folder = testFolder({
     "buf.yaml": "version: v2\n",
-    [optionsPath]: options,
+    ...(importsOptions && { [optionsPath]: options }),
     ...sources,
   });
   const image = execFileSync(join(binaries, "buf"), ["build", "-o", "-"], {
