@@ -75,16 +75,19 @@ async function checkParity(batch: readonly RandomService[], schema: OptionsSchem
   const wanted = new Map<string, MethodPolicy>();
   for (const [i, { service, policies, createClient }] of generated.services.entries()) {
     const random = batch[i];
+    const label = `S${i} ${JSON.stringify(random)}`;
     const want = random?.methods.map((method) => expectedPolicy(random, method)) ?? [];
     for (const [m, method] of service.methods.entries()) {
       wanted.set(methodName(method), want[m] ?? { kind: "unspecified" });
     }
-    expect(service.methods.map((method) => policies.methods[method.localName])).toEqual(want);
-    expect(service.methods.map(resolveMethodPolicy)).toEqual(want);
-    expect(await sentHeaders({ service, policies, createClient })).toEqual(
-      want.map(expectedHeaders),
-    );
-    expect(await actualOutcomes(service, policies, want)).toEqual(want.map(expectedOutcomes));
+    const table = service.methods.map((method) => policies.methods[method.localName]);
+    expect(table, `table of ${label}`).toEqual(want);
+    const descriptor = service.methods.map(resolveMethodPolicy);
+    expect(descriptor, `descriptor of ${label}`).toEqual(want);
+    const sent = await sentHeaders({ service, policies, createClient });
+    expect(sent, `client of ${label}`).toEqual(want.map(expectedHeaders));
+    const outcomes = await actualOutcomes(service, policies, want);
+    expect(outcomes, `server of ${label}`).toEqual(want.map(expectedOutcomes));
   }
   const ofKind = (kind: MethodPolicy["kind"]) =>
     [...wanted].flatMap(([name, policy]) => (policy.kind === kind ? [name] : []));

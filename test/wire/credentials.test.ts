@@ -159,6 +159,14 @@ describe.each(protocols)("over $name", (protocol) => {
     expect(server.requests).toEqual(arrived("internal", "Unary", [["x-auth-subject", "own"]]));
   });
 
+  test("a header of the caller that the credential does not use goes beside it", async () => {
+    const headers = { authorization: "Bearer own" };
+    await callMatrix(clientWith(both), "internal", "Unary", { headers });
+    expect(server.requests).toEqual(
+      arrived("internal", "Unary", [["authorization", "Bearer own"], ...internalHeaders]),
+    );
+  });
+
   test.each<{ name: string; credentials: Credentials; want: Header[] }>([
     {
       name: "an opaque token",
