@@ -34,20 +34,35 @@ const scope = fc.oneof(
   fc.string({ minLength: 1 }).filter((text) => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(text)),
 );
 
-const rules: fc.Arbitrary<Rules | undefined> = fc.option(
+const requirements = fc.record({
+  roles: fc.uniqueArray(role, { maxLength: 3 }),
+  scopes: fc.uniqueArray(scope, { maxLength: 3 }),
+});
+
+/** Nothing, anything, and what anything at random is too rarely: open, and undecided but for a policy. */
+const rules: fc.Arbitrary<Rules | undefined> = fc.oneof(
+  fc.constant(undefined),
   fc.record(
     {
       public: fc.boolean(),
       internal: fc.boolean(),
       policy: fc.constantFrom("allow", "deny"),
-      requires: fc.record({
-        roles: fc.uniqueArray(role, { maxLength: 3 }),
-        scopes: fc.uniqueArray(scope, { maxLength: 3 }),
-      }),
+      requires: requirements,
     },
     { requiredKeys: [] },
   ),
-  { nil: undefined, freq: 4 },
+  fc.record(
+    { public: fc.constant(true), internal: fc.constant(false), policy: fc.constant("allow") },
+    { requiredKeys: ["public"] },
+  ),
+  fc.record(
+    {
+      public: fc.constant(false),
+      internal: fc.boolean(),
+      policy: fc.constantFrom("allow", "deny"),
+    },
+    { requiredKeys: [] },
+  ),
 );
 
 /** Services whose rules the plugin accepts: those that do not contradict themselves. */
