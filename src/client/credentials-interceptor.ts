@@ -87,10 +87,8 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
       return next(req);
     }
     const { auth, headers } = presented;
-    for (const name of headers.keys()) {
-      if (req.header.has(name)) {
-        return next(req); // the caller set it for this call, and wins
-      }
+    if (callerSetOneOf(req, headers)) {
+      return next(req);
     }
     let attempt = withHeaders(req, headers);
     if (req.stream) {
@@ -108,7 +106,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
           rejected: auth,
           ...(challenge && { challenge }),
         });
-        if (sameCredential(headers, fresh.headers)) {
+        if (sameCredential(headers, fresh.headers) || callerSetOneOf(req, fresh.headers)) {
           return false;
         }
         attempt = withHeaders(req, fresh.headers);
@@ -152,6 +150,11 @@ function withHeaders<R extends UnaryRequest | StreamRequest>(req: R, headers: Au
     header.set(name, value);
   }
   return { ...req, header };
+}
+
+/** Whether the caller brought a header of the credential for this call. Then the caller wins. */
+function callerSetOneOf(req: UnaryRequest | StreamRequest, headers: AuthHeaders): boolean {
+  return [...headers.keys()].some((name) => req.header.has(name));
 }
 
 /** Proofs differ each time, so they do not count. */

@@ -162,6 +162,23 @@ describe.each(protocols)("after Unauthenticated over $name", (protocol) => {
     expect(asked.filter(({ reason }) => reason === "rejected")).toEqual([]);
   });
 
+  test("the caller's own header is not replaced by a credential of another kind", async () => {
+    const headers = { authorization: "Bearer old-of-the-caller" };
+    const client = clientWith({
+      credentials: ({ reason }) =>
+        reason === "request" ? Auth.header("x-api-key", "key") : Auth.jwt("new"),
+    });
+    await expect(callMatrix(client, "requires", "Unary", { headers })).rejects.toMatchObject(
+      refusal,
+    );
+    expect(arrived()).toEqual([
+      [
+        ["authorization", "Bearer old-of-the-caller"],
+        ["x-api-key", "key"],
+      ],
+    ]);
+  });
+
   test("what the provider throws takes the place of the answer", async () => {
     const failure = new Error("signed out");
     const client = clientWith({
