@@ -18,6 +18,7 @@ export async function main(): Promise<void> {
   if (process.argv.length > 2) {
     return runNodeJs(plugin); // --version and the like
   }
+  ignoreLocale();
   try {
     const response = plugin.run(parseRequest(await readInput()));
     // leaving by itself, Node would first tidy up gigabytes for a large API
@@ -30,6 +31,14 @@ export async function main(): Promise<void> {
     );
     process.exitCode = 1;
   }
+}
+
+/** protoplugin sorts imports with `localeCompare()`, which follows the language of the machine. */
+function ignoreLocale(): void {
+  const { compare } = new Intl.Collator("en");
+  String.prototype.localeCompare = function (this: string, that: string) {
+    return compare(this, that);
+  };
 }
 
 async function readInput(): Promise<Uint8Array> {
