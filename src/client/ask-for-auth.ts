@@ -14,7 +14,6 @@ export async function askForAuth(credentials: Credentials, request: AuthRequest)
   if (isStaticAuth(credentials)) {
     return credentials;
   }
-  const sent = request.reason === "rejected";
   try {
     const answer =
       typeof credentials === "function" ? credentials(request) : credentials.getAuth(request);
@@ -24,14 +23,14 @@ export async function askForAuth(credentials: Credentials, request: AuthRequest)
       throw request.signal.reason;
     }
     if (isAuthError(error)) {
-      throw new AuthError(error.code, error.message, { sent, cause: error.cause });
+      throw error;
     }
     const { code } = ConnectError.from(error);
     const unavailable = code === Code.Unavailable || code === Code.DeadlineExceeded;
     throw new AuthError(
       unavailable ? "credentials_unavailable" : "credentials_failed",
       `the credentials for ${methodName(request.method)} could not be obtained`,
-      { sent, cause: error },
+      { cause: error },
     );
   }
 }

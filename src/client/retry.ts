@@ -36,7 +36,11 @@ async function renewed(
   try {
     return await renew(challenge);
   } catch (error) {
-    throw isAuthError(error) ? toConnectError(error) : error;
+    if (isAuthError(error)) {
+      const { code, message, cause } = error;
+      throw toConnectError(new AuthError(code, message, { sent: true, cause }));
+    }
+    throw error;
   }
 }
 

@@ -6,7 +6,7 @@ import {
   gatewaySecretHeader,
   maxCredentialBytes,
 } from "../headers.js";
-import { type Auth, basicIsForLogin, type GatewayAuth } from "./auth.js";
+import { type Auth, basicIsForLogin, type DpopAuth, type GatewayAuth } from "./auth.js";
 
 /** The request that a credential is presented with. */
 export interface HeaderTarget {
@@ -29,11 +29,18 @@ export async function buildAuthHeaders(auth: Auth, target: HeaderTarget): Promis
   for (const part of partsOf(auth)) {
     if (part.type === "dpop") {
       const htu = target.url.replace(/[?#].*$/s, "");
-      const proof = await part.prove({ htm: target.httpMethod, htu, accessToken: part.token });
-      setHeader(headers, dpopHeader, proof);
+      setHeader(headers, dpopHeader, await proofOf(part, target.httpMethod, htu));
     }
   }
   return headers;
+}
+
+async function proofOf(auth: DpopAuth, htm: string, htu: string): Promise<string> {
+  try {
+    return await auth.prove({ htm, htu, accessToken: auth.token });
+  } catch (cause) {
+    throw new AuthError("credentials_failed", "the DPoP proof could not be made", { cause });
+  }
 }
 
 /**

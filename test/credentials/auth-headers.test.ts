@@ -180,6 +180,16 @@ describe("buildAuthHeaders", () => {
     });
   });
 
+  test("says that a proof could not be made, and keeps why", async () => {
+    const cause = new TypeError("no key");
+    const auth = Auth.dpop("t", () => Promise.reject(cause));
+    await expect(headersOf(auth)).rejects.toMatchObject({
+      code: "credentials_failed",
+      message: "the DPoP proof could not be made",
+      cause,
+    });
+  });
+
   test("accepts a token of just 8 KiB with its scheme", async () => {
     const token = "x".repeat(8192 - "Bearer ".length);
     expect(await headersOf(Auth.jwt(token))).toEqual({ authorization: `Bearer ${token}` });
