@@ -4,6 +4,8 @@ export interface CompareOptions {
   readonly rounds: number;
   /** Calls in a round. */
   readonly callsPerRound: number;
+  /** Whether a round comes first that does not count, for the compiler. Default: true. */
+  readonly warmUp?: boolean;
 }
 
 /** Something that is measured. */
@@ -16,11 +18,10 @@ export type Subject = () => unknown;
 export async function compare(
   subject: Subject,
   baseline: Subject,
-  { rounds, callsPerRound }: CompareOptions,
+  { rounds, callsPerRound, warmUp = true }: CompareOptions,
 ): Promise<number> {
   const ratios: number[] = [];
-  // one round more, to let the compiler see both
-  for (let round = -1; round < rounds; round++) {
+  for (let round = warmUp ? -1 : 0; round < rounds; round++) {
     let ratio: number;
     if (round % 2 === 0) {
       const time = await timeOf(subject, callsPerRound);

@@ -1,6 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { benchBundleSize } from "./bundle-size.js";
 import { benchClientCall } from "./client-call.js";
+import { benchPluginScale, benchPluginStart } from "./plugin-speed.js";
+import { benchPublicMethods } from "./public-methods.js";
 import { formatJson, formatTable, isWithinBound, type Row } from "./row.js";
 
 const { values: options } = parseArgs({
@@ -16,7 +19,13 @@ const { values: options } = parseArgs({
   },
 });
 
-const groups = new Map<string, () => Promise<Row[]>>([["client", benchClientCall]]);
+const groups = new Map<string, () => Promise<Row[]>>([
+  ["client", benchClientCall],
+  ["server", benchPublicMethods],
+  ["bundle", benchBundleSize],
+  ["start", benchPluginStart],
+  ["scale", () => benchPluginScale(options.full)],
+]);
 
 const rows: Row[] = [];
 for (const [name, bench] of groups) {
