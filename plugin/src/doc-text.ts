@@ -1,7 +1,7 @@
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
 import { isServiceOrMethodPath, sourcePath } from "./source-path.js";
 
-/** Gives the comments on a service or method, without the space that starts each line and those that end it. */
+/** Gives the comments on a service or method, without the spaces around each line. */
 export type Comments = (desc: DescMethod | DescService) => string;
 
 /**

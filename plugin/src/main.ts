@@ -21,8 +21,10 @@ export async function main(): Promise<void> {
   ignoreLocale();
   try {
     const response = plugin.run(parseRequest(await readInput()));
-    // leaving by itself, Node would first tidy up gigabytes for a large API
-    process.stdout.write(toBinary(CodeGeneratorResponseSchema, response), () => process.exit());
+    // left alone, Node would first tidy up the gigabytes of a large API
+    process.stdout.write(toBinary(CodeGeneratorResponseSchema, response), (error) =>
+      process.exit(error ? 1 : 0),
+    );
   } catch (error) {
     process.stderr.write(
       error instanceof ProblemsError
