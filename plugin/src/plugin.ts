@@ -1,3 +1,4 @@
+import type { CodeGeneratorRequest } from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
 import packageJson from "../package.json" with { type: "json" };
 import { findProblems, ProblemsError } from "./diagnostics.js";
@@ -7,7 +8,7 @@ import { readPolicies } from "./read-policies.js";
 
 /** The plugin, for one run: a plugin keeps state between runs. */
 export function createPlugin(): Plugin {
-  return createEcmaScriptPlugin({
+  const plugin = createEcmaScriptPlugin({
     name: packageJson.name,
     version: `v${packageJson.version}`,
     // TypeScript would be loaded to make a target that is left out here.
@@ -15,6 +16,24 @@ export function createPlugin(): Plugin {
     generateJs: generate,
     generateDts: generate,
   });
+  return { ...plugin, run: (req) => plugin.run(withoutIdleFiles(req)) };
+}
+
+/**
+ * Takes files without services off the list, unless empty output may be wanted
+ * for them: the time that protoplugin takes grows with the square of the list.
+ */
+function withoutIdleFiles(req: CodeGeneratorRequest): CodeGeneratorRequest {
+  if (req.parameter.includes("keep_empty_files")) {
+    return req;
+  }
+  const idle = new Set<string>();
+  for (const { name, service } of req.protoFile) {
+    if (service.length === 0) {
+      idle.add(name);
+    }
+  }
+  return { ...req, fileToGenerate: req.fileToGenerate.filter((name) => !idle.has(name)) };
 }
 
 function generate(schema: Schema, target: Target): void {
