@@ -1,0 +1,77 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createProject, type Project, strictTsconfig } from "./support/project.js";
+import { parseCodeBlocks, readCodeBlocks, repositoryRoot } from "./support/readme.js";
+
+const pages = [
+  "README.md",
+  ...readdirSync(join(repositoryRoot, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+];
+
+const isCode = (language: string) => ["ts", "js"].includes(language);
+
+const snippets = pages.flatMap((page) =>
+  readCodeBlocks(page)
+    .filter(({ file, language }) => file === undefined && isCode(language))
+    .map(({ language, text, line }) => ({
+      name: `${page}:${line}`,
+      file: `src/${page.replace(/\W+/g, "-")}-${line}.${language}`,
+      text,
+    })),
+);
+
+describe("code in the documentation", () => {
+  let project: Project;
+  let errors: string;
+  beforeAll(() => {
+    project = createProject();
+    for (const { file, text } of readCodeBlocks("README.md")) {
+      if (file !== undefined) {
+        project.write(file, text);
+      }
+    }
+    for (const { file, text } of snippets) {
+      project.write(file, text);
+    }
+    project.write("tsconfig.json", strictTsconfig);
+    const generated = project.run("buf", "generate");
+    if (generated.status !== 0) {
+      throw new Error(generated.output);
+    }
+    // once for all blocks, as most of the time is the compiler's start
+    errors = project.run("tsc", "--allowJs", "--checkJs", "--noEmit").output;
+  }, 120_000);
+  afterAll(() => project?.remove());
+
+  test("is there", () => {
+    expect(snippets.length).toBeGreaterThan(0);
+  });
+
+  test.each(snippets)("compiles in $name", ({ file }) => {
+    const own = errors.split("\n").filter((line) => line.includes(file));
+    expect(own).toEqual([]);
+  });
+
+  test("compiles as a whole", () => {
+    expect(errors).toBe("");
+  });
+});
+
+describe("parseCodeBlocks", () => {
+  test("takes the file of a block from the line before it", () => {
+    const text = "<!-- file: a/b.ts -->\n```ts\nx;\n```\n\n```sh\nls\n```\n";
+    expect(parseCodeBlocks(text)).toEqual([
+      { language: "ts", text: "x;\n", line: 2, file: "a/b.ts" },
+      { language: "sh", text: "ls\n", line: 6 },
+    ]);
+  });
+
+  test("rejects a block without an end", () => {
+    expect(() => parseCodeBlocks("```ts\nx;\n")).toThrow(
+      new Error("the block in line 1 has no end"),
+    );
+  });
+});
