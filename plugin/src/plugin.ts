@@ -1,4 +1,5 @@
-import type { CodeGeneratorRequest } from "@bufbuild/protobuf/wkt";
+import { create } from "@bufbuild/protobuf";
+import { type CodeGeneratorRequest, CodeGeneratorRequestSchema } from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
 import packageJson from "../package.json" with { type: "json" };
 import { findProblems, ProblemsError } from "./diagnostics.js";
@@ -33,7 +34,10 @@ function withoutIdleFiles(req: CodeGeneratorRequest): CodeGeneratorRequest {
       idle.add(name);
     }
   }
-  return { ...req, fileToGenerate: req.fileToGenerate.filter((name) => !idle.has(name)) };
+  // a spread alone would lose the defaults of fields that are not set
+  return Object.assign(create(CodeGeneratorRequestSchema), req, {
+    fileToGenerate: req.fileToGenerate.filter((name) => !idle.has(name)),
+  });
 }
 
 function generate(schema: Schema, target: Target): void {
