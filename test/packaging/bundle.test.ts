@@ -1,0 +1,37 @@
+import { describe, expect, test } from "vitest";
+import { bundleForBrowser, generatedClient, plainClient } from "../support/bundle.js";
+
+describe("the main entry point in a browser bundle", () => {
+  test("contains no server code, no jose and nothing of Node", async () => {
+    const { inputs, imports, text } = await bundleForBrowser(`
+      import * as everything from "connectrpc-auth";
+      globalThis.everything = everything;
+    `);
+    expect(inputs).toContain("dist/index.js");
+    expect(inputs.filter((input) => /(^|\/)(jose|server|testing)\//.test(input))).toEqual([]);
+    expect(
+      inputs.filter((input) => !/^dist\/|^node_modules\/@(bufbuild|connectrpc)\//.test(input)),
+    ).toEqual([]);
+    expect(imports).toEqual([]);
+    expect(text).not.toContain("node:");
+  });
+
+  test("leaves nothing behind where nothing of it is used", async () => {
+    const { text } = await bundleForBrowser(`import "connectrpc-auth"; console.log("nothing");`);
+    expect(text).toBe('console.log("nothing");\n');
+  });
+
+  test("adds little to a client on plain Connect", async () => {
+    const plain = await bundleForBrowser(plainClient);
+    const generated = await bundleForBrowser(generatedClient);
+    const added = generated.gzipBytes - plain.gzipBytes;
+    console.log(`a generated client with bearer adds ${added} bytes gzip`);
+    expect(added).toBeGreaterThan(0);
+    expect(added).toBeLessThanOrEqual(3000);
+  });
+
+  test("leaves the reader of proto options out where the table is at hand", async () => {
+    const { text } = await bundleForBrowser(generatedClient);
+    expect(text).not.toContain("defaultRequires");
+  });
+});
