@@ -23,7 +23,8 @@ export const unknownPolicy: Rule = function* (rules) {
 
 /**
  * Finds restrictions beside `public: true`, which wins over them: on the same
- * element, or inherited by a method from its service.
+ * element, or inherited by a method from its service. `policy: "allow"`
+ * restricts a method of a public service, too: to authenticated callers.
  */
 export const publicAndRestricted: Rule = function* (rules) {
   for (const { on, written, inherited } of elements(rules)) {
@@ -31,7 +32,9 @@ export const publicAndRestricted: Rule = function* (rules) {
     if (written.requires !== undefined) {
       restrictions.push(written.requires);
     }
-    if (written.policy?.value === "deny") {
+    const isInherited = written.public === undefined;
+    const words = isInherited ? ["allow", "deny"] : ["deny"];
+    if (written.policy && words.includes(written.policy.value)) {
       restrictions.push(written.policy);
     }
     const [first] = restrictions;
@@ -40,15 +43,16 @@ export const publicAndRestricted: Rule = function* (rules) {
       continue;
     }
     const names = restrictions
-      .map(({ field, value }) => (value === "deny" ? `${field.name}: "deny"` : field.name))
+      .map(({ field, value }) =>
+        typeof value === "string" ? `${field.name}: ${JSON.stringify(value)}` : field.name,
+      )
       .join(" and ");
     yield {
       on,
       path: [first.field.number],
-      message:
-        written.public === undefined
-          ? `the service is public, so ${names} would not apply; write public: false on the method`
-          : `public: true lets anyone in, so ${names} would not apply; remove one or the other`,
+      message: isInherited
+        ? `the service is public, so ${names} would not apply; write public: false on the method`
+        : `public: true lets anyone in, so ${names} would not apply; remove one or the other`,
     };
   }
 };

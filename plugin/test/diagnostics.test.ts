@@ -101,6 +101,12 @@ describe("AUTH003 refuses restrictions that public would override", () => {
       want: `acme.v1.S.M0: ${inherited('policy: "deny"')}`,
     },
     {
+      name: "allow, which asks for an identity, on a method of a public service",
+      service: "public: true",
+      method: 'policy: "allow"',
+      want: `acme.v1.S.M0: ${inherited('policy: "allow"')}`,
+    },
+    {
       name: "default_requires on a public service",
       service: 'public: true, default_requires: { roles: ["a"] }',
       method: "",

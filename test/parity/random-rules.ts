@@ -84,9 +84,12 @@ export const randomService: fc.Arbitrary<RandomService> = rules
 
 function contradicts(written: Rules | undefined, inherited: Rules | undefined): boolean {
   const effective = { ...inherited, ...written };
+  const restricts = written?.public === undefined ? ["allow", "deny"] : ["deny"];
   return (
     effective.public === true &&
-    (effective.internal === true || written?.requires !== undefined || written?.policy === "deny")
+    (effective.internal === true ||
+      written?.requires !== undefined ||
+      restricts.includes(written?.policy ?? ""))
   );
 }
 

@@ -222,7 +222,7 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of MatrixService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface MatrixServicePublicClient extends Pick<Client<typeof MatrixService>, 
+export interface MatrixServicePublicClient extends Pick<Client<typeof MatrixService>,
   | "publicUnary"
   | "publicServer"
   | "publicClient"
@@ -232,7 +232,7 @@ export interface MatrixServicePublicClient extends Pick<Client<typeof MatrixServ
 /**
  * A client of MatrixService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface MatrixServiceUserClient extends Omit<Client<typeof MatrixService>, 
+export interface MatrixServiceUserClient extends Omit<Client<typeof MatrixService>,
   | "internalUnary"
   | "internalServer"
   | "internalClient"
@@ -242,7 +242,7 @@ export interface MatrixServiceUserClient extends Omit<Client<typeof MatrixServic
 /**
  * A client of MatrixService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface MatrixServiceInternalClient extends Omit<Client<typeof MatrixService>, 
+export interface MatrixServiceInternalClient extends Omit<Client<typeof MatrixService>,
   | "requiresUnary"
   | "requiresServer"
   | "requiresClient"
@@ -262,7 +262,7 @@ export interface MatrixServiceInternalClient extends Omit<Client<typeof MatrixSe
 > {}
 
 /**
- * A client of MatrixService with both: all of its methods.
+ * A client of MatrixService with both kinds of credentials: all of its methods.
  */
 export interface MatrixServiceClient extends Client<typeof MatrixService> {}
 

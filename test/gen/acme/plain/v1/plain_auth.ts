@@ -40,7 +40,7 @@ export function getInternalMethods(): readonly string[] {
 }
 
 /**
- * A client of PlainService without credentials: nothing, because no method is public. Pass `credentials`.
+ * A client of PlainService without credentials: nothing to call, because no method is public. Pass `credentials`.
  */
 export interface PlainServicePublicClient {}
 

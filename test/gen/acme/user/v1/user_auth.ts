@@ -75,7 +75,7 @@ export interface UserServiceUserClient extends Omit<Client<typeof UserService>, 
 export interface UserServiceInternalClient extends Omit<Client<typeof UserService>, "deleteUser" | "whoAmI"> {}
 
 /**
- * A client of UserService with both: all of its methods.
+ * A client of UserService with both kinds of credentials: all of its methods.
  */
 export interface UserServiceClient extends Client<typeof UserService> {}
 
