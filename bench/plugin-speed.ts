@@ -44,7 +44,7 @@ export async function benchPluginScale(full: boolean): Promise<Row[]> {
       value: await compare(
         () => runPlugin(connectAuthPlugin, request),
         () => runPlugin(empty, request),
-        { rounds: full ? 3 : 1, callsPerRound: 1, warmUp: false },
+        { rounds: 3, callsPerRound: 1, warmUp: false },
       ),
       unit: "ratio",
       bound: 1.3,
