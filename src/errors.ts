@@ -39,26 +39,25 @@ export class AuthError extends Error {
   override readonly name = "AuthError";
   readonly code: AuthErrorCode;
   /** Whether anything of the call left the process before it failed. */
-  readonly sent: boolean;
+  sent = false;
 
-  constructor(
-    code: AuthErrorCode,
-    message: string,
-    options: { sent?: boolean; cause?: unknown } = {},
-  ) {
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
+  constructor(code: AuthErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
     this.code = code;
-    this.sent = options.sent ?? false;
   }
 }
 
 /** Whether a value is an `AuthError`, also one of another copy of this package. */
 export function isAuthError(value: unknown): value is AuthError {
-  return value instanceof Error && value.name === "AuthError" && "code" in value && "sent" in value;
+  return value instanceof Error && value.name === "AuthError" && "sent" in value;
 }
 
-/** The `ConnectError` of a call that failed for this reason. */
-export function toConnectError(error: AuthError): ConnectError {
+/** The error of a call: a `ConnectError` for an `AuthError`, anything else as it is. */
+export function toCallError(error: unknown, sent: boolean): unknown {
+  if (!isAuthError(error)) {
+    return error;
+  }
+  error.sent = sent;
   const code = error.code === "credentials_unavailable" ? Code.Unavailable : Code.Unauthenticated;
   return new ConnectError(error.message, code, undefined, undefined, error);
 }

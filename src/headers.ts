@@ -7,6 +7,11 @@ export const wwwAuthenticateHeader = "www-authenticate";
 /** The header by which a gateway proves to a server that it is the gateway. */
 export const gatewaySecretHeader = "x-gateway-secret";
 
+/** Who a gateway says is calling. */
+export const subjectHeader = "x-auth-subject";
+/** The roles of that caller, a JSON array of strings. */
+export const rolesHeader = "x-auth-roles";
+
 /**
  * Headers that carry an identity between a gateway, or another service, and a
  * server. They prove nothing by themselves: a server reads them only together

@@ -1,10 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor, Transport } from "@connectrpc/connect";
+import { isConstant } from "../credentials/ask-for-auth.js";
+import { staticHeaders } from "../credentials/auth-headers.js";
 import type { Credentials } from "../credentials/auth-provider.js";
+import { checkOption } from "../errors.js";
 import type { MethodPolicy, ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
-import { checkCredentials } from "./ask-for-auth.js";
 import { type AuthOptions, createCredentialsInterceptor } from "./credentials-interceptor.js";
 import { createTargetGuard } from "./guards.js";
 
@@ -14,6 +16,8 @@ export interface TransportOptions {
   baseUrl: string;
   /** They wrap the credentials: they do not see them. */
   interceptors?: Interceptor[];
+  /** Known to Connect transports: methods without side effects go as GET. */
+  useHttpGet?: boolean;
 }
 
 /** The two places for credentials in `AuthOptions`. */
@@ -117,12 +121,7 @@ export function createAuthTransport<
 
 const slotNames = ["credentials", "internalCredentials"] as const;
 
-const optionNames = [
-  "credentials",
-  "internalCredentials",
-  "allowInsecureTransport",
-  "sendOnPublic",
-];
+const optionNames: readonly string[] = [...slotNames, "allowInsecureTransport", "sendOnPublic"];
 
 /**
  * A transport that attaches credentials by the policies it is told. Generated
@@ -139,21 +138,17 @@ export function makeTransport<O extends TransportOptions>(
   if (unknown !== undefined) {
     throw new TypeError(`unknown auth option "${unknown}"; there are ${optionNames.join(", ")}`);
   }
-  if (![undefined, "never", "if-available"].includes(auth.sendOnPublic)) {
-    throw new TypeError(
-      `sendOnPublic ${JSON.stringify(auth.sendOnPublic)} must be "never" or "if-available"`,
-    );
-  }
   for (const slot of slotNames) {
-    if (auth[slot] !== undefined) {
-      checkCredentials(slot, auth[slot]);
+    const credentials = auth[slot];
+    if (credentials !== undefined && isConstant(credentials)) {
+      checkOption(slot, () => staticHeaders(credentials));
     }
   }
   const credentials = createCredentialsInterceptor({
     auth,
     policyOf,
     checkTarget: createTargetGuard(options?.baseUrl, auth.allowInsecureTransport === true),
-    useHttpGet: "useHttpGet" in options && options.useHttpGet === true,
+    useHttpGet: options.useHttpGet === true,
   });
   return createTransport({
     ...options,

@@ -1,7 +1,9 @@
 import type { Interceptor } from "@connectrpc/connect";
-import { bearerHeader } from "../credentials/auth-headers.js";
-import { checkOption, isAuthError, toConnectError } from "../errors.js";
-import { authorizationHeader } from "../headers.js";
+import { Auth } from "../credentials/auth.js";
+import { staticHeaders } from "../credentials/auth-headers.js";
+import { obtain } from "../credentials/obtain.js";
+import { checkOption, toCallError } from "../errors.js";
+import { withHeaders } from "./with-headers.js";
 
 /** Options of `createClientBearerInterceptor`. */
 export interface ClientBearerInterceptorOptions {
@@ -30,19 +32,18 @@ export function createClientBearerInterceptor(
   options: ClientBearerInterceptorOptions,
 ): Interceptor {
   const { token } = options;
+  const headersOf = (value: string) => staticHeaders(Auth.bearer(value));
   const constant =
-    typeof token === "function" ? undefined : checkOption("token", () => bearerHeader(token));
+    typeof token === "function" ? undefined : checkOption("token", () => headersOf(token));
   return (next) => async (req) => {
-    req.header.set(authorizationHeader, constant ?? (await headerFrom(token)));
-    return next(req);
+    let headers = constant;
+    try {
+      headers ??= headersOf(
+        await obtain(req.signal, typeof token === "function" ? token : () => token),
+      );
+    } catch (error) {
+      throw toCallError(error, false);
+    }
+    return next(withHeaders(req, headers));
   };
-}
-
-async function headerFrom(token: ClientBearerInterceptorOptions["token"]): Promise<string> {
-  const value = typeof token === "function" ? await token() : token;
-  try {
-    return bearerHeader(value);
-  } catch (error) {
-    throw isAuthError(error) ? toConnectError(error) : error;
-  }
 }

@@ -7,14 +7,21 @@ import {
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
+import { askForAuth } from "../credentials/ask-for-auth.js";
 import type { Auth } from "../credentials/auth.js";
-import { type AuthHeaders, buildAuthHeaders } from "../credentials/auth-headers.js";
+import {
+  type AuthHeaders,
+  buildAuthHeaders,
+  noCredential,
+  staticHeaders,
+} from "../credentials/auth-headers.js";
 import type { AuthRequest, Credentials } from "../credentials/auth-provider.js";
-import { AuthError, isAuthError, toConnectError } from "../errors.js";
-import { authorizationHeader, dpopHeader } from "../headers.js";
+import type { Challenge } from "../credentials/challenge.js";
+import { AuthError, toCallError } from "../errors.js";
+import { authorizationHeader, gatewaySecretHeader } from "../headers.js";
 import { type MethodPolicy, methodName } from "../policy/method-policy.js";
-import { askForAuth } from "./ask-for-auth.js";
 import { retryAfterUnauthenticated } from "./retry.js";
+import { withHeaders } from "./with-headers.js";
 
 /** Which credentials a transport holds, and how it uses them. */
 export interface AuthOptions {
@@ -36,6 +43,9 @@ export interface AuthOptions {
   sendOnPublic?: "never" | "if-available";
 }
 
+/** Says that a call has no credential of its own. */
+const ofClient: Auth = { type: "none" };
+
 /**
  * The credential of a single call, in place of the client's. Public methods do
  * not get it either, unless `sendOnPublic` says so.
@@ -45,11 +55,8 @@ export interface AuthOptions {
  * await users.deleteUser({ id }, { contextValues });
  * ```
  */
-export const callCredentials: ContextKey<Credentials | undefined> = /*@__PURE__*/ createContextKey<
-  Credentials | undefined
->(undefined, {
-  description: "connectrpc-auth: credentials of a call",
-});
+export const callCredentials: ContextKey<Credentials> =
+  /*@__PURE__*/ createContextKey<Credentials>(ofClient);
 
 /** What the interceptor knows beside the options of the user. */
 export interface CredentialsInterceptorInit {
@@ -69,100 +76,90 @@ export interface CredentialsInterceptorInit {
 export function createCredentialsInterceptor(init: CredentialsInterceptorInit): Interceptor {
   return (next) => async (req) => {
     const policy = init.policyOf(req.method);
-    const isPublic = policy.kind === "public";
-    let credentials: Credentials | undefined;
-    let presented: Presented | undefined;
+    let first: Presented | undefined;
     try {
-      credentials = chooseCredentials(init.auth, policy, req);
-      if (credentials !== undefined) {
-        init.checkTarget(req.url);
-        presented = await present(init, req, policy, credentials, { reason: "request" });
-      }
+      const source = chooseCredentials(init.auth, policy, req);
+      first = source && (await present(init, req, policy, source, { reason: "request" }));
     } catch (error) {
-      if (!isPublic) {
-        throw isAuthError(error) ? toConnectError(error) : error;
+      if (policy.kind !== "public") {
+        throw toCallError(error, false);
       }
     }
-    if (credentials === undefined || presented === undefined) {
+    if (first === undefined || callerSet(req, first)) {
       return next(req);
     }
-    const { auth, headers } = presented;
-    if (callerSetOneOf(req, headers)) {
-      return next(req);
-    }
-    let attempt = withHeaders(req, headers);
+    const { source, auth: rejected } = first;
+    let attempt = withHeaders(req, first.headers);
     if (req.stream) {
       return next(attempt);
     }
-    const source = credentials;
     return retryAfterUnauthenticated(
       () => next(attempt),
       async (challenge) => {
-        if (typeof source === "object" && "rejected" in source) {
-          source.rejected?.(auth, challenge);
+        tellRejected(source, rejected, challenge);
+        try {
+          const why = { reason: "rejected", rejected, challenge } as const;
+          const fresh = await present(init, req, policy, source, why);
+          attempt = withHeaders(req, fresh.headers);
+          return !isSame(fresh.auth, rejected) && !callerSet(req, fresh);
+        } catch (error) {
+          throw toCallError(error, true);
         }
-        const fresh = await present(init, req, policy, source, {
-          reason: "rejected",
-          rejected: auth,
-          ...(challenge && { challenge }),
-        });
-        if (sameCredential(headers, fresh.headers) || callerSetOneOf(req, fresh.headers)) {
-          return false;
-        }
-        attempt = withHeaders(req, fresh.headers);
-        return true;
       },
     );
   };
 }
 
 interface Presented {
+  readonly source: Credentials;
   readonly auth: Auth;
   readonly headers: AuthHeaders;
 }
 
 async function present(
   init: CredentialsInterceptorInit,
-  req: UnaryRequest | StreamRequest,
+  { service, method, url, signal }: UnaryRequest | StreamRequest,
   policy: MethodPolicy,
-  credentials: Credentials,
+  source: Credentials,
   why: Pick<AuthRequest, "reason" | "rejected" | "challenge">,
 ): Promise<Presented> {
-  const { service, method, url, signal } = req;
-  const auth = await askForAuth(credentials, { service, method, url, policy, signal, ...why });
+  init.checkTarget(url);
+  const auth = await askForAuth(source, { service, method, url, policy, signal, ...why });
+  // interceptors of a client see POST also where GET goes over the wire
   const isGet =
     init.useHttpGet &&
     method.methodKind === "unary" &&
     method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
-  // interceptors of a client see POST also where GET goes over the wire
-  const headers = await buildAuthHeaders(auth, { httpMethod: isGet ? "GET" : "POST", url });
-  return { auth, headers };
+  const target = { htm: isGet ? "GET" : "POST", url };
+  return { source, auth, headers: await buildAuthHeaders(auth, target, signal) };
+}
+
+/** What a credential source makes of it must not change the answer to the call. */
+async function tellRejected(
+  source: Credentials,
+  auth: Auth,
+  challenge: Challenge | undefined,
+): Promise<void> {
+  try {
+    await ("rejected" in source && source.rejected?.(auth, challenge));
+  } catch {
+    // it could not forget the credential, and is asked for another next
+  }
 }
 
 /**
- * The request with a credential. A copy: the interceptors around this one hold
- * the request as it came, and still do when they log it, or call again, after
- * the answer.
+ * Whether the caller brought a header of the credential for this call. Then the
+ * caller wins. The secret of a gateway vouches for all `x-auth-` headers.
  */
-function withHeaders<R extends UnaryRequest | StreamRequest>(req: R, headers: AuthHeaders): R {
-  const header = new Headers(req.header);
-  for (const [name, value] of headers) {
-    header.set(name, value);
-  }
-  return { ...req, header };
-}
-
-/** Whether the caller brought a header of the credential for this call. Then the caller wins. */
-function callerSetOneOf(req: UnaryRequest | StreamRequest, headers: AuthHeaders): boolean {
-  return [...headers.keys()].some((name) => req.header.has(name));
+function callerSet(req: UnaryRequest | StreamRequest, { headers }: Presented): boolean {
+  return [...req.header.keys()].some(
+    (name) => headers.has(name) || (headers.has(gatewaySecretHeader) && name.startsWith("x-auth-")),
+  );
 }
 
 /** Proofs differ each time, so they do not count. */
-function sameCredential(a: AuthHeaders, b: AuthHeaders): boolean {
-  return (
-    a.size === b.size &&
-    [...a].every(([name, value]) => name === dpopHeader || b.get(name) === value)
-  );
+function isSame(a: Auth, b: Auth): boolean {
+  return String([...staticHeaders(a)]) === String([...staticHeaders(b)]);
 }
 
 function chooseCredentials(
@@ -170,16 +167,21 @@ function chooseCredentials(
   policy: MethodPolicy,
   req: UnaryRequest | StreamRequest,
 ): Credentials | undefined {
-  const forCall = req.contextValues.get(callCredentials);
-  if (policy.kind === "public") {
-    return auth.sendOnPublic === "if-available" ? (forCall ?? auth.credentials) : undefined;
+  const isPublic = policy.kind === "public";
+  if (isPublic && auth.sendOnPublic !== "if-available") {
+    return undefined;
+  }
+  const ofCall = req.contextValues.get(callCredentials);
+  if (ofCall !== ofClient) {
+    // undefined is not for "as the client": it may be a user who is not signed in
+    return ofCall ?? noCredential;
   }
   const option = policy.kind === "internal" ? "internalCredentials" : "credentials";
-  const credentials = forCall ?? auth[option];
-  if (credentials === undefined && !req.header.has(authorizationHeader)) {
+  const credentials = auth[option];
+  if (credentials === undefined && !isPublic && !req.header.has(authorizationHeader)) {
     throw new AuthError(
       "credentials_missing",
-      `${methodName(req.method)} needs \`${option}\`, which this client was made without`,
+      `${methodName(req.method)} needs a client with \`${option}\``,
     );
   }
   return credentials;

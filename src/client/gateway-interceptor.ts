@@ -1,6 +1,8 @@
 import type { Interceptor } from "@connectrpc/connect";
-import { gatewayHeaders } from "../credentials/auth-headers.js";
+import { Auth } from "../credentials/auth.js";
+import { staticHeaders } from "../credentials/auth-headers.js";
 import { checkOption } from "../errors.js";
+import { withHeaders } from "./with-headers.js";
 
 /** Options of `createClientGatewayInterceptor`. */
 export interface ClientGatewayInterceptorOptions {
@@ -15,19 +17,23 @@ export interface ClientGatewayInterceptorOptions {
 /**
  * Sends `x-gateway-secret`, `x-auth-subject` and `x-auth-roles` (a JSON array)
  * with every call of a transport, to any URL, whatever the policy of the
- * method. For the server's `createGatewayAuthInterceptor`. Where clients are
- * generated, pass `Auth.gateway()` to them instead.
+ * method. Other `x-auth-` headers of the call are removed: the secret would
+ * vouch for them. For the server's `createGatewayAuthInterceptor`. Where clients
+ * are generated, pass `Auth.gateway()` to them instead.
  *
  * Throws `TypeError` for an option that is empty or cannot be sent.
  */
 export function createClientGatewayInterceptor(
   options: ClientGatewayInterceptorOptions,
 ): Interceptor {
-  const headers = checkOption("gateway", () => gatewayHeaders({ roles: [], ...options }));
+  const headers = checkOption("gateway", () => staticHeaders(Auth.gateway(options)));
   return (next) => (req) => {
-    for (const [name, value] of headers) {
-      req.header.set(name, value);
+    const header = new Headers(req.header);
+    for (const name of req.header.keys()) {
+      if (name.startsWith("x-auth-")) {
+        header.delete(name);
+      }
     }
-    return next(req);
+    return next(withHeaders({ ...req, header }, headers));
   };
 }

@@ -14,7 +14,7 @@ export type ServiceClientArgs =
       options: TransportOptions,
       auth?: AuthOptions | undefined,
     ]
-  | [transport: AuthTransport];
+  | [transport: AuthTransport, options?: undefined, auth?: undefined];
 
 /**
  * What generated `createXClient` factories call: makes the client of a service
@@ -25,40 +25,29 @@ export type ServiceClientArgs =
  */
 export function createServiceClient<S extends DescService>(
   policies: ServicePolicies<S>,
-  args: ServiceClientArgs,
+  [base, options, auth = {}]: ServiceClientArgs,
 ): Client<S> {
-  const transport = args.length === 1 ? knowing(policies, args[0]) : transportOf(policies, ...args);
-  if (transport === undefined) {
+  let transport: Transport;
+  if (typeof base === "function" && options) {
+    // the types of the factories see to it that the function takes these options
+    const createTransport = base as (options: TransportOptions) => Transport;
+    transport = makeTransport(
+      createTransport,
+      options,
+      auth,
+      ({ localName }) => policies.methods[localName as MethodNames<S>],
+    );
+  } else if (isAuthTransport(base)) {
+    base.addPolicies(policies);
+    transport = base;
+  } else {
     throw new TypeError(
-      `the client of ${policies.service.typeName} takes a transport factory with its options, or one transport made by createAuthTransport()`,
+      "a client takes a transport factory and its options, or a transport of createAuthTransport()",
     );
   }
   return createClient(policies.service, transport);
 }
 
-function knowing(policies: ServicePolicies, transport: AuthTransport): Transport | undefined {
-  if (typeof transport?.addPolicies !== "function") {
-    return undefined;
-  }
-  transport.addPolicies(policies);
-  return transport;
-}
-
-function transportOf<S extends DescService>(
-  { methods }: ServicePolicies<S>,
-  createTransport: (options: never) => Transport,
-  options: TransportOptions,
-  auth: AuthOptions = {},
-): Transport | undefined {
-  if (typeof createTransport !== "function") {
-    return undefined;
-  }
-  // The types of the factories see to it that the function takes these options.
-  const factory = createTransport as (options: TransportOptions) => Transport;
-  return makeTransport(
-    factory,
-    options,
-    auth,
-    ({ localName }) => methods[localName as MethodNames<S>],
-  );
+function isAuthTransport(value: unknown): value is AuthTransport {
+  return "addPolicies" in Object(value);
 }

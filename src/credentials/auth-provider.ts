@@ -16,7 +16,7 @@ export interface AuthRequest {
   /** The refused credential, with `reason: "rejected"`. */
   readonly rejected?: Auth;
   /** What the server asks for (`WWW-Authenticate`), where it says so. */
-  readonly challenge?: Challenge;
+  readonly challenge?: Challenge | undefined;
   /** Aborts with the call, or at its deadline. */
   readonly signal: AbortSignal;
 }

@@ -93,6 +93,12 @@ export type Auth =
   | AllAuth
   | NoneAuth;
 
+/** Where a session token goes. Neither: `Authorization: Bearer`. */
+export type SessionPlace =
+  | { readonly cookie: string; readonly header?: never }
+  | { readonly header: string; readonly cookie?: never }
+  | { readonly cookie?: never; readonly header?: never };
+
 /**
  * Constructors of `Auth`. What they make is plain data that shows no secret in
  * `JSON.stringify` and `util.inspect`. Whether a value can be sent is checked
@@ -100,12 +106,12 @@ export type Auth =
  */
 export const Auth = {
   /** `Authorization: Bearer` with a JSON Web Token. */
-  jwt(token: string, options: { expiresAt?: Date } = {}): JwtAuth {
+  jwt(token: string, options?: { expiresAt?: Date }): JwtAuth {
     return conceal({ type: "jwt", token, ...options });
   },
 
   /** `Authorization: Bearer` with an opaque token. */
-  bearer(token: string, options: { expiresAt?: Date } = {}): BearerAuth {
+  bearer(token: string, options?: { expiresAt?: Date }): BearerAuth {
     return conceal({ type: "bearer", token, ...options });
   },
 
@@ -119,7 +125,7 @@ export const Auth = {
     readonly secret: string;
     readonly subject: string;
     /** Left out: no roles. */
-    readonly roles?: readonly string[];
+    readonly roles?: readonly string[] | undefined;
   }): GatewayAuth {
     const { secret, subject, roles = [] } = init;
     return conceal({ type: "gateway", secret, subject, roles });
@@ -131,10 +137,7 @@ export const Auth = {
   },
 
   /** A session token: as `Authorization: Bearer`, or in the named cookie or header. */
-  session(
-    token: string,
-    place: { cookie: string } | { header: string } | object = {},
-  ): SessionAuth {
+  session(token: string, place?: SessionPlace): SessionAuth {
     return conceal({ type: "session", token, ...place });
   },
 
@@ -158,8 +161,7 @@ export const Auth = {
 };
 
 /** Why a user name and password are not sent with calls. */
-export const basicIsForLogin =
-  "a user name and password are only for a login: exchange them for a token";
+export const basicIsForLogin = "a password is for a login: exchange it for a token";
 
 /** Whether a credential is a user name and password. */
 export function isBasicAuth(auth: Auth): auth is BasicAuth {

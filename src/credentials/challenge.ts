@@ -3,37 +3,27 @@ export interface Challenge {
   /** In lower case: `bearer`, `dpop`. */
   readonly scheme: string;
   /** Parameters such as `error` and `scope`, names in lower case. */
-  readonly params: Readonly<Record<string, string>>;
+  readonly params: ReadonlyMap<string, string>;
 }
 
-const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-const quoted = '"(?:[^"\\\\]|\\\\.)*"';
+/** A parameter, its value quoted or not, or the scheme that begins the next challenge. */
+const item = /[\s,]*(?:([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|([\w-]+)(?=[\s,]|$))/gy;
 
 /**
  * The challenges of a `WWW-Authenticate` value, several of them joined by
- * commas included. What does not follow the grammar ends the list.
+ * commas included. What does not follow the grammar ends the list. The token68
+ * form is not read, `Bearer` and `DPoP` do not use it.
  */
 export function parseChallenges(value: string): Challenge[] {
-  const challenges: { scheme: string; params: Record<string, string> }[] = [];
-  const next = new RegExp(
-    `\\s*,?\\s*(?:(${token})\\s*=\\s*(${quoted}|${token})(?=\\s*(?:,|$))|(${token})(?=[\\s,]|$)(?:\\s+[-._~+/0-9A-Za-z]+=*(?=\\s*(?:,|$)))?)`,
-    "sy",
-  );
-  let match = next.exec(value);
-  while (match !== null) {
-    const [, name, text, scheme] = match;
+  const challenges: Challenge[] = [];
+  let params = new Map<string, string>();
+  for (const [, name, quoted, plain, scheme] of value.matchAll(item)) {
     if (scheme !== undefined) {
-      challenges.push({ scheme: scheme.toLowerCase(), params: Object.create(null) });
-    } else if (name !== undefined && text !== undefined) {
-      const last = challenges.at(-1);
-      if (last === undefined) {
-        break;
-      }
-      last.params[name.toLowerCase()] = text.startsWith('"')
-        ? text.slice(1, -1).replace(/\\(.)/gs, "$1")
-        : text;
+      params = new Map();
+      challenges.push({ scheme: scheme.toLowerCase(), params });
+    } else if (name !== undefined) {
+      params.set(name.toLowerCase(), plain ?? quoted?.replace(/\\(.)/g, "$1") ?? "");
     }
-    match = next.exec(value);
   }
   return challenges;
 }

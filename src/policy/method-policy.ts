@@ -34,7 +34,8 @@ export type MethodPolicy =
 /** A policy as it is written in a table: lists that are left out are empty. */
 export type MethodPolicyInit =
   | { readonly kind: "public" | "authenticated" | "denied" | "unspecified" }
-  | ({ readonly kind: "internal" | "requires" } & Partial<Requirements>);
+  | ({ readonly kind: "internal" } & Partial<Requirements>)
+  | ({ readonly kind: "requires" } & Partial<Requirements>);
 
 /**
  * The policies of all methods of one service, by the method's name in
@@ -68,42 +69,25 @@ export function definePolicies<S extends DescService>(
   service: S,
   methods: { readonly [K in MethodNames<S>]: MethodPolicyInit },
 ): ServicePolicies<S> {
-  const names = new Set(service.methods.map((method) => method.localName));
-  const surplus = Object.keys(methods).find((name) => !names.has(name));
-  if (surplus !== undefined) {
-    throw new TypeError(`policies for ${service.typeName}: the service has no method "${surplus}"`);
+  const names = service.methods.map((method) => method.localName as MethodNames<S>);
+  if (String(Object.keys(methods).sort()) !== String([...names].sort())) {
+    throw new TypeError(
+      `policies for ${service.typeName} must name exactly its methods: ${names.join(", ")}`,
+    );
   }
-  const entries = service.methods.map((method): [string, MethodPolicy] => {
-    const name = method.localName as MethodNames<S>;
-    if (!Object.hasOwn(methods, name)) {
-      throw new TypeError(`policies for ${service.typeName}: no policy for method "${name}"`);
-    }
-    return [name, completePolicy(methods[name])];
-  });
   return {
     service,
     // fromEntries also keeps a method named "__proto__" an ordinary property
-    methods: Object.fromEntries(entries) as ServicePolicies<S>["methods"],
+    methods: Object.fromEntries(
+      names.map((name) => [name, completePolicy(methods[name])]),
+    ) as ServicePolicies<S>["methods"],
   };
 }
 
 function completePolicy(init: MethodPolicyInit): MethodPolicy {
-  switch (init.kind) {
-    case "internal":
-    case "requires":
-      return { kind: init.kind, roles: init.roles ?? [], scopes: init.scopes ?? [] };
-    case "public":
-    case "authenticated":
-    case "denied":
-    case "unspecified":
-      return { kind: init.kind };
-    default:
-      return unknownKind(init);
-  }
-}
-
-function unknownKind(init: never): never {
-  throw new TypeError(`unknown policy kind ${JSON.stringify((init as MethodPolicyInit).kind)}`);
+  return init.kind === "internal" || init.kind === "requires"
+    ? { kind: init.kind, roles: init.roles ?? [], scopes: init.scopes ?? [] }
+    : init;
 }
 
 /** The name of a method as policies, patterns and messages write it: `package.Service/Method`. */

@@ -52,7 +52,7 @@ describe("createClientBearerInterceptor", () => {
 
   test.each([
     { token: "", message: "token: the token is empty" },
-    { token: "a b", message: "token: the token has a character that a token cannot have" },
+    { token: "a b", message: "token: the token is over 8192 bytes or not plain ASCII" },
   ])("rejects the constant token $token", ({ token, message }) => {
     expect(() => createClientBearerInterceptor({ token })).toThrow(new TypeError(message));
   });
@@ -65,6 +65,26 @@ describe("createClientBearerInterceptor", () => {
       cause: { name: "AuthError", code: "credentials_invalid", sent: false },
     });
     expect(arrived).toEqual([]);
+  });
+});
+
+describe("a token function of createClientBearerInterceptor", () => {
+  test("cannot make its own error the answer to the call", async () => {
+    const token = () => Promise.reject(new ConnectError("no user", Code.NotFound));
+    const { client, arrived } = record(createClientBearerInterceptor({ token }));
+    await expect(client.publicUnary({})).rejects.toMatchObject({
+      code: Code.Unauthenticated,
+      cause: { name: "AuthError", code: "credentials_failed", sent: false },
+    });
+    expect(arrived).toEqual([]);
+  });
+
+  test("does not hold a call beyond its deadline", async () => {
+    const token = () => new Promise<string>(() => {});
+    const { client } = record(createClientBearerInterceptor({ token }));
+    await expect(client.publicUnary({}, { timeoutMs: 20 })).rejects.toMatchObject({
+      code: Code.DeadlineExceeded,
+    });
   });
 });
 
@@ -83,6 +103,39 @@ describe("createClientGatewayInterceptor", () => {
     ]);
   });
 
+  test("removes identity headers of the call that it does not set", async () => {
+    const { client, arrived } = record(
+      createClientGatewayInterceptor({ secret: "g", subject: "svc" }),
+    );
+    const headers = { "x-auth-roles": '["admin"]', "x-auth-scopes": "all", "x-request-id": "1" };
+    await client.publicUnary({}, { headers });
+    expect(
+      arrived.map((header) => [...header.keys()].filter((name) => name.startsWith("x-"))),
+    ).toEqual([["x-auth-subject", "x-gateway-secret", "x-request-id"]]);
+  });
+
+  test("hides what it sends from interceptors around it", async () => {
+    const seen: (string | null)[] = [];
+    const transport = createRouterTransport(
+      (router) => router.service(MatrixService, { publicUnary: () => ({}) }),
+      {
+        transport: {
+          interceptors: [
+            (next) => async (req) => {
+              const res = await next(req);
+              seen.push(req.header.get("x-gateway-secret"), req.header.get("authorization"));
+              return res;
+            },
+            createClientGatewayInterceptor({ secret: "g", subject: "svc" }),
+            createClientBearerInterceptor({ token: "t" }),
+          ],
+        },
+      },
+    );
+    await createClient(MatrixService, transport).publicUnary({});
+    expect(seen).toEqual([null, null]);
+  });
+
   test.each([{}, { roles: [] }])("sends no roles header for %j", async (roles) => {
     const { client, arrived } = record(
       createClientGatewayInterceptor({ secret: "g", subject: "svc", ...roles }),
@@ -95,12 +148,12 @@ describe("createClientGatewayInterceptor", () => {
     {
       secret: "",
       subject: "s",
-      message: 'the credential for the header "x-gateway-secret" is empty',
+      message: "the credential for x-gateway-secret is empty",
     },
     {
       secret: "g",
       subject: "",
-      message: 'the credential for the header "x-auth-subject" is empty',
+      message: "the credential for x-auth-subject is empty",
     },
   ])("rejects $secret/$subject", ({ message, ...options }) => {
     expect(() => createClientGatewayInterceptor(options)).toThrow(

@@ -65,10 +65,7 @@ describe("buildAuthHeader", () => {
 
   test("rejects basic, which is only for a login", () => {
     expect(() => buildAuthHeader(Auth.basic("alice", secret))).toThrow(
-      new AuthError(
-        "credentials_invalid",
-        "a user name and password are only for a login: exchange them for a token",
-      ),
+      new AuthError("credentials_invalid", "a password is for a login: exchange it for a token"),
     );
   });
 

@@ -1,9 +1,14 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { SignJWT } from "jose";
-import { gatewayHeaders } from "../../src/credentials/auth-headers.js";
+import { staticHeaders } from "../../src/credentials/auth-headers.js";
 import { AUTH_HEADERS } from "../../src/headers.js";
-import type { MethodPolicy, Requirements, ServicePolicies } from "../../src/index.js";
+import {
+  Auth,
+  type MethodPolicy,
+  type Requirements,
+  type ServicePolicies,
+} from "../../src/index.js";
 import {
   createGatewayAuthInterceptor,
   createJwtAuthInterceptor,
@@ -136,7 +141,7 @@ async function bearer({ roles, scopes }: Requirements): Promise<[string, string]
 }
 
 function gateway({ roles, scopes }: Requirements): [string, string][] {
-  const headers = gatewayHeaders({ secret, subject: "billing", roles });
+  const headers = staticHeaders(Auth.gateway({ secret, subject: "billing", roles }));
   return scopes.length === 0 ? [...headers] : [...headers, [AUTH_HEADERS.SCOPES, scopes.join(" ")]];
 }
 

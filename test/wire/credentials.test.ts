@@ -125,7 +125,7 @@ describe.each(protocols)("over $name", (protocol) => {
           cause: {
             name: "AuthError",
             code: "credentials_missing",
-            message: `${matrixPath(policy, stream).slice(1)} needs \`${option}\`, which this client was made without`,
+            message: `${matrixPath(policy, stream).slice(1)} needs a client with \`${option}\``,
             sent: false,
           },
         });
