@@ -3,7 +3,9 @@ import {
   Code,
   ConnectError,
   type ContextKey,
+  type ContextValues,
   createContextKey,
+  createContextValues,
   type Interceptor,
 } from "@connectrpc/connect";
 
@@ -54,15 +56,39 @@ type AnyFn = ReturnType<Interceptor>;
 type Request = Parameters<AnyFn>[0];
 type Response = Awaited<ReturnType<AnyFn>>;
 
-/** Goes on with a call as this caller, up to the last message of a stream. */
+/**
+ * Goes on with a call as this caller, up to the last message of a stream. The
+ * call gets context values of its own: an adapter may give the same object to
+ * every call, and what is true of one call must not be read in another.
+ */
 export async function runAs(
   context: AuthContext | undefined,
   next: AnyFn,
   req: Request,
 ): Promise<Response> {
-  req.contextValues.set(authContextKey, context);
-  const res = await storage.run(context, () => next(req));
+  const contextValues = ownValues(req.contextValues).set(authContextKey, context);
+  const res = await storage.run(context, () => next({ ...req, contextValues }));
   return res.stream ? { ...res, message: iterateAs(context, res.message) } : res;
+}
+
+/** Context values that are written to here, and read from `given` where they are not. */
+export function ownValues(given: ContextValues): ContextValues {
+  const own = createContextValues();
+  const written = new Set<symbol>();
+  const values: ContextValues = {
+    get: (key) => (written.has(key.id) ? own : given).get(key),
+    set(key, value) {
+      written.add(key.id);
+      own.set(key, value);
+      return values;
+    },
+    delete(key) {
+      written.add(key.id);
+      own.delete(key);
+      return values;
+    },
+  };
+  return values;
 }
 
 /** The body of a streaming handler runs when its messages are read, so each read needs the context. */

@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { createMethodMatcher } from "../policy/method-pattern.js";
 import { type AuthContext, authContextKey, runAs } from "./auth-context.js";
-import { missingCredentials } from "./refusal.js";
+import { invalidCredentials, missingCredentials } from "./refusal.js";
 
 /** What authentication sees of a call. Every request of a Connect interceptor is one. */
 export interface IncomingCall {
@@ -47,7 +47,7 @@ export function createAuthenticatingInterceptor(
   const interceptor: Interceptor = (next) => async (req) => {
     let context = req.contextValues.get(authContextKey);
     if (!isSkipped(req.method)) {
-      context = await authenticator.authenticate(req);
+      context = await identifyBy(authenticator, req);
       if (context === undefined) {
         throw missingCredentials(challengesOf([authenticator]));
       }
@@ -56,6 +56,25 @@ export function createAuthenticatingInterceptor(
     return runAs(context, next, req);
   };
   return Object.assign(interceptor, authenticator);
+}
+
+/**
+ * Who is calling. `null` counts as `undefined`. What is no identity is refused:
+ * it would pass where any identity does.
+ */
+export async function identifyBy(
+  authenticator: Authenticator,
+  call: IncomingCall,
+): Promise<AuthContext | undefined> {
+  const identity: Partial<AuthContext> | null | undefined = await authenticator.authenticate(call);
+  if (identity === undefined || identity === null) {
+    return undefined;
+  }
+  const { subject, roles, scopes } = identity;
+  if (typeof subject !== "string" || !subject || !Array.isArray(roles) || !Array.isArray(scopes)) {
+    throw invalidCredentials("the authentication returned something that is no identity");
+  }
+  return identity as AuthContext;
 }
 
 /** What to say to a call that has none of these credentials. */

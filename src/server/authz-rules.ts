@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import { checkRequirements } from "../policy/check-tables.js";
 import { createMethodMatcher } from "../policy/method-pattern.js";
 import type { Requirements } from "../policy/method-policy.js";
 import type { AuthContext } from "./auth-context.js";
@@ -42,6 +43,7 @@ export function createRuleMatcher(rules: readonly AuthzRule[]): RuleMatcher {
         `rule ${JSON.stringify(rule.name)}: effect ${JSON.stringify(rule.effect)} must be "allow" or "deny"`,
       );
     }
+    checkRuleRequires(rule);
     return { rule, isNamed: createMethodMatcher(rule.methods) };
   });
   return (method, identity) =>
@@ -50,4 +52,20 @@ export function createRuleMatcher(rules: readonly AuthzRule[]): RuleMatcher {
         isNamed(method) &&
         (rule.requires === undefined || (identity !== undefined && meets(identity, rule.requires))),
     )?.rule;
+}
+
+/** An empty or misspelt requirement would be met by everybody. */
+function checkRuleRequires({ name, requires }: AuthzRule): void {
+  if (requires === undefined) {
+    return;
+  }
+  const what = `rule ${JSON.stringify(name)}`;
+  const unknown = Object.keys(requires ?? {}).find((key) => key !== "roles" && key !== "scopes");
+  if (unknown !== undefined) {
+    throw new TypeError(`${what}: requires has no "${unknown}", only roles and scopes`);
+  }
+  checkRequirements(what, requires ?? {});
+  if (!requires?.roles?.length && !requires?.scopes?.length) {
+    throw new TypeError(`${what}: requires must name a role or a scope; leave it out for any call`);
+  }
 }

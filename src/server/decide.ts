@@ -61,8 +61,11 @@ export function createDecision(options: FallbackOptions): Decide {
         return;
       case "denied": // 4
         throw new AuthzDeniedError({ ruleName: "policy" });
+      case "unspecified":
+        break;
+      default:
+        throw new AuthzDeniedError({ ruleName: "unknown policy" });
     }
-    policy.kind satisfies "unspecified";
     const rule = findRule(method, identity); // 5
     if (rule?.effect === "allow") {
       return;

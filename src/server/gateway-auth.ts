@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { AUTH_HEADERS, gatewaySecretHeader, maxCredentialBytes } from "../headers.js";
 import type { AuthContext } from "./auth-context.js";
 import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
+import { checkKnownOptions } from "./known-options.js";
 import { invalidCredentials } from "./refusal.js";
 
 /** Which headers carry which part of the identity. Left out: that part is not read. */
@@ -29,7 +30,10 @@ export interface GatewayAuthInterceptorOptions {
     /** Values of the header that are trusted: several while a secret rotates. */
     readonly expectedValues: readonly string[];
   };
-  /** Default: the `x-auth-*` headers of `AUTH_HEADERS`. */
+  /**
+   * Default: `x-auth-subject` and `x-auth-roles`. The gateway must set or
+   * remove every header that is mapped: what it lets through, it vouches for.
+   */
   readonly headerMapping?: GatewayHeaderMapping;
   /** Further headers that no handler shall see. Default: none. */
   readonly stripHeaders?: readonly string[];
@@ -39,13 +43,10 @@ export interface GatewayAuthInterceptorOptions {
   readonly defaultType?: string;
 }
 
+/** What `Auth.gateway()` sends. A gateway that sets others has to say so. */
 const defaultMapping: GatewayHeaderMapping = {
   subject: AUTH_HEADERS.SUBJECT,
-  name: AUTH_HEADERS.NAME,
   roles: AUTH_HEADERS.ROLES,
-  scopes: AUTH_HEADERS.SCOPES,
-  type: AUTH_HEADERS.TYPE,
-  claims: AUTH_HEADERS.CLAIMS,
 };
 
 /**
@@ -68,14 +69,25 @@ const defaultMapping: GatewayHeaderMapping = {
 export function createGatewayAuthInterceptor(
   options: GatewayAuthInterceptorOptions,
 ): AuthInterceptor {
+  checkKnownOptions("createGatewayAuthInterceptor", options, optionNames);
   const { trustSource, headerMapping: mapping = defaultMapping, defaultType = "gateway" } = options;
-  const trustHeader = (trustSource.header ?? gatewaySecretHeader).toLowerCase();
-  const isTrusted = createSecretCheck(trustSource.expectedValues);
-  const mapped = Object.values(mapping).map((name: string) => name.toLowerCase());
+  const trustHeader = checkHeaderName(
+    "trustSource.header",
+    trustSource?.header ?? gatewaySecretHeader,
+  );
+  const isTrusted = createSecretCheck(trustSource?.expectedValues);
+  const mapped = Object.entries(mapping).flatMap(([field, name]: [string, string | undefined]) =>
+    name === undefined ? [] : [checkHeaderName(`headerMapping.${field}`, name)],
+  );
+  checkHeaderName("headerMapping.subject", mapping.subject);
+  const stripHeaders = (options.stripHeaders ?? []).map((name) =>
+    checkHeaderName("stripHeaders", name),
+  );
   const identityHeaders = [
     trustHeader,
+    ...Object.values(AUTH_HEADERS),
     ...mapped,
-    ...(options.stripHeaders ?? []).map((name) => name.toLowerCase()),
+    ...stripHeaders,
   ].map((name) => name.replaceAll("_", "-"));
 
   return createAuthenticatingInterceptor(
@@ -94,6 +106,22 @@ export function createGatewayAuthInterceptor(
     },
     options.skipMethods,
   );
+}
+
+const optionNames: Record<keyof GatewayAuthInterceptorOptions, true> = {
+  trustSource: true,
+  headerMapping: true,
+  stripHeaders: true,
+  skipMethods: true,
+  defaultType: true,
+};
+
+/** Returns the name in lower case. Throws `TypeError` for what is no header name (RFC 9110 §5.1). */
+function checkHeaderName(option: string, name: string): string {
+  if (typeof name !== "string" || !/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
+    throw new TypeError(`${option} ${JSON.stringify(name)} must be the name of a header`);
+  }
+  return name.toLowerCase();
 }
 
 function readIdentity(
@@ -127,7 +155,7 @@ function readIdentity(
     roles,
     scopes: read(mapping.scopes)?.split(" ").filter(Boolean) ?? [],
     claims: { ...claims },
-    type: read(mapping.type) ?? defaultType,
+    type: read(mapping.type) || defaultType,
   };
 }
 
@@ -149,9 +177,13 @@ function parseJson(name: string | undefined, text: string | undefined): unknown 
 
 /** Compares in constant time, whatever the lengths: by digests of equal length. */
 function createSecretCheck(expectedValues: readonly string[]): (value: string) => boolean {
-  if (expectedValues.length === 0 || !expectedValues.every((v) => typeof v === "string" && v)) {
+  if (
+    !Array.isArray(expectedValues) ||
+    expectedValues.length === 0 ||
+    !expectedValues.every((value) => typeof value === "string" && value !== "")
+  ) {
     throw new TypeError(
-      "trustSource.expectedValues must be one or more secrets, none of them empty",
+      "trustSource.expectedValues must be a list of one or more secrets, none of them empty",
     );
   }
   const expected = expectedValues.map(digest);

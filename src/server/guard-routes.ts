@@ -48,19 +48,31 @@ export function guardRoutes(routes: Routes, guard: RoutesGuard): (router: Connec
         return guarded;
       },
     };
-    routes(guarded);
+    const before = router.handlers.length;
+    const result: unknown = routes(guarded);
+    if (typeof result === "object" && result !== null && "then" in result) {
+      Promise.resolve(result).catch(() => {});
+      throw new TypeError(
+        "routes must not be async: what they register later would not be checked",
+      );
+    }
+    if (router.handlers.length - before > served.length) {
+      throw new TypeError(
+        "routes must register handlers by router.service() and router.rpc() only",
+      );
+    }
     checkCoverage(served, guard);
   };
 }
 
-/** Connect takes the interceptors of a service instead of those of the router. */
+/** Connect takes the interceptors of a service instead of those of the router, also `undefined`. */
 function withInterceptor<O extends { interceptors?: Interceptor[] }>(
   options: O | undefined,
   interceptor: Interceptor,
 ): O | undefined {
-  return options?.interceptors === undefined
-    ? options
-    : { ...options, interceptors: [interceptor, ...options.interceptors] };
+  return options && "interceptors" in options
+    ? { ...options, interceptors: [interceptor, ...(options.interceptors ?? [])] }
+    : options;
 }
 
 function guardService<S extends DescService>(
@@ -68,10 +80,11 @@ function guardService<S extends DescService>(
   implementation: Partial<ServiceImpl<S>>,
   passedKey: ContextKey<boolean>,
 ): Partial<ServiceImpl<S>> {
-  const guarded: Record<string, unknown> = {};
+  const guarded: Record<string, unknown> = Object.create(null);
   for (const { localName } of service.methods) {
     const method: unknown = Reflect.get(implementation, localName);
-    if (isHandler(method)) {
+    // what every object has, such as hasOwnProperty, implements nothing
+    if (isHandler(method) && method !== Reflect.get(Object.prototype, localName)) {
       guarded[localName] = guardHandler(method.bind(implementation), passedKey);
     }
   }

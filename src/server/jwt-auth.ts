@@ -2,9 +2,10 @@ import type { AuthContext } from "./auth-context.js";
 import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
 import { bearerChallenge } from "./challenge.js";
 import { type JwtKeyOptions, resolveJwtKeys } from "./jwt-keys.js";
+import { checkKnownOptions } from "./known-options.js";
 import { readBearerToken } from "./read-credentials.js";
 import { invalidToken } from "./refusal.js";
-import { type VerifiedClaims, verifyJwt } from "./verify-jwt.js";
+import { type JwtExpectations, type VerifiedClaims, verifyJwt } from "./verify-jwt.js";
 
 /**
  * Which claims an identity is read from. Dots go into objects:
@@ -62,14 +63,25 @@ export interface JwtAuthInterceptorOptions extends JwtKeyOptions {
  * ```
  */
 export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): AuthInterceptor {
-  for (const name of ["issuer", "audience", "maxTokenAge", "algorithms"] as const) {
+  checkKnownOptions("createJwtAuthInterceptor", options, optionNames);
+  for (const name of ["issuer", "audience", "algorithms"] as const) {
     // an unset environment variable must not switch a check off
     if (name in options && isNothing(options[name])) {
       throw new TypeError(`${name} is given, but ${JSON.stringify(options[name]) ?? "undefined"}`);
     }
   }
+  const { issuer, audience, maxTokenAge, clockToleranceSeconds = 5 } = options;
+  checkDuration("clockToleranceSeconds", clockToleranceSeconds);
+  if ("maxTokenAge" in options) {
+    checkDuration("maxTokenAge", maxTokenAge);
+  }
   const keys = resolveJwtKeys(options);
-  const expectations = { clockToleranceSeconds: 5, ...options };
+  const expectations: JwtExpectations = {
+    clockToleranceSeconds,
+    ...(issuer !== undefined && { issuer }),
+    ...(audience !== undefined && { audience }),
+    ...(maxTokenAge !== undefined && { maxTokenAge }),
+  };
   const mapping = options.claimsMapping ?? {};
   return createAuthenticatingInterceptor(
     {
@@ -85,6 +97,36 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
     },
     options.skipMethods,
   );
+}
+
+const optionNames: Record<keyof JwtAuthInterceptorOptions, true> = {
+  jwksUri: true,
+  secret: true,
+  publicKey: true,
+  algorithms: true,
+  issuer: true,
+  audience: true,
+  claimsMapping: true,
+  maxTokenAge: true,
+  clockToleranceSeconds: true,
+  skipMethods: true,
+};
+
+/** Seconds, or for `maxTokenAge` the forms of text that jose reads. */
+function checkDuration(name: "clockToleranceSeconds" | "maxTokenAge", value: unknown): void {
+  const isSeconds = typeof value === "number" && Number.isFinite(value) && value >= 0;
+  const isText =
+    name === "maxTokenAge" &&
+    typeof value === "string" &&
+    /^\d+(\.\d+)? ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|yrs?|years?)$/i.test(
+      value,
+    );
+  if (!isSeconds && !isText) {
+    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
+    throw new TypeError(
+      `${name} ${shown} must be a number of seconds${name === "maxTokenAge" ? ', or text such as "2h"' : ""}`,
+    );
+  }
 }
 
 function isNothing(value: unknown): boolean {

@@ -51,6 +51,9 @@ export function resolveJwtKeys(options: JwtKeyOptions): JwtKeys {
     return { key: createKeySet(jwksUri), algorithms };
   }
   if (secret !== undefined) {
+    if (typeof secret !== "string") {
+      throw new TypeError("secret must be a string");
+    }
     const algorithms = chooseAlgorithms(options, Object.keys(hmac), "a secret", ["HS256"]);
     const key = new TextEncoder().encode(secret);
     for (const algorithm of algorithms) {

@@ -18,6 +18,8 @@ const maxBackoffMs = 120_000;
  */
 export function createKeySet(jwksUri: string): JWTVerifyGetKey {
   const url = parseJwksUri(jwksUri);
+  // a query may hold a key
+  const shown = `${url.origin}${url.pathname}`;
   let fetchedAt = 0;
   let failures = 0;
   let retryAt = 0;
@@ -26,7 +28,7 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
     cacheMaxAge: Number.POSITIVE_INFINITY,
     [customFetch]: async (resource, init) => {
       if (Date.now() < retryAt) {
-        throw cannotVerify(`${url.href} failed and is not asked again yet`);
+        throw cannotVerify(`${shown} failed and is not asked again yet`);
       }
       try {
         const response = await fetch(resource, init);
@@ -39,7 +41,7 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
         failures += 1;
         retryAt = Date.now() + backoff * (0.8 + 0.4 * Math.random());
         const reason = error instanceof Error ? error.message : "unknown failure";
-        throw cannotVerify(`${url.href}: ${reason}`);
+        throw cannotVerify(`${shown}: ${reason}`);
       }
     },
   });
@@ -59,6 +61,9 @@ function parseJwksUri(jwksUri: string): URL {
     url = new URL(jwksUri);
   } catch {
     // said below
+  }
+  if (url?.username || url?.password) {
+    throw new TypeError("jwksUri must have no user name and password: they are not sent");
   }
   const isLoopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url?.hostname ?? "");
   if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback)) {
@@ -81,10 +86,15 @@ async function readKeySet(response: Response): Promise<string> {
   return text;
 }
 
+/** Whether it has a key that signatures can be verified with. An empty set would lock everybody out. */
 function isKeySet(text: string): boolean {
   try {
     const { keys }: { keys?: unknown } = JSON.parse(text) ?? {};
-    return Array.isArray(keys) && keys.length > 0;
+    return (
+      Array.isArray(keys) &&
+      keys.every((key: unknown) => typeof key === "object" && key !== null) &&
+      keys.some(({ kty }: { kty?: unknown }) => ["RSA", "EC", "OKP"].includes(String(kty)))
+    );
   } catch {
     return false;
   }

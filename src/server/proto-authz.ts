@@ -2,6 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
 import { authContextKey } from "./auth-context.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
+import { checkKnownOptions } from "./known-options.js";
 
 /** Options of `createProtoAuthzInterceptor`. */
 export interface ProtoAuthzInterceptorOptions extends FallbackOptions {}
@@ -30,6 +31,7 @@ export interface ProtoAuthzInterceptorOptions extends FallbackOptions {}
 export function createProtoAuthzInterceptor(
   options: ProtoAuthzInterceptorOptions = {},
 ): Interceptor {
+  checkKnownOptions("createProtoAuthzInterceptor", options, optionNames);
   const decide = createDecision(options);
   return (next) => async (req) => {
     await decide(
@@ -40,3 +42,9 @@ export function createProtoAuthzInterceptor(
     return next(req);
   };
 }
+
+const optionNames: Record<keyof ProtoAuthzInterceptorOptions, true> = {
+  rules: true,
+  authorize: true,
+  defaultPolicy: true,
+};

@@ -5,18 +5,21 @@ import {
   createContextKey,
   type Interceptor,
 } from "@connectrpc/connect";
+import { checkTables } from "../policy/check-tables.js";
 import { createMethodMatcher } from "../policy/method-pattern.js";
 import type { ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
-import { type AuthContext, runAs } from "./auth-context.js";
+import { type AuthContext, ownValues, runAs } from "./auth-context.js";
 import {
   type Authenticator,
   challengesOf,
   deleteHeaders,
   type IncomingCall,
+  identifyBy,
 } from "./authenticate.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
 import { guardRoutes } from "./guard-routes.js";
+import { checkKnownOptions } from "./known-options.js";
 import { AuthzDeniedError, invalidCredentials, missingCredentials } from "./refusal.js";
 
 /** Options of `createServerAuth`. */
@@ -44,7 +47,7 @@ export interface ServerAuthOptions extends FallbackOptions {
    */
   readonly identifyOnPublic?: boolean;
   /** Told of each refused call, for logs and metrics. `error.cause` says why. */
-  readonly onDenied?: (denial: Denial) => void;
+  readonly onDenied?: (denial: Denial) => unknown;
 }
 
 /** A refused call. */
@@ -64,7 +67,9 @@ export interface ServerAuth {
    * Wraps the routes of the server: no handler runs unless the interceptors
    * let the call pass, also where they were forgotten, or replaced by those of
    * one service. Throws `TypeError` at start-up where a served method has no
-   * policy, a table no served service, or an exempt pattern no served method.
+   * policy, a table no served service, or an exempt pattern no served method;
+   * so each server, or adapter, needs a `createServerAuth` of its own. Routes
+   * must not be async.
    */
   guard(routes: (router: ConnectRouter) => unknown): (router: ConnectRouter) => void;
 }
@@ -84,6 +89,7 @@ export interface ServerAuth {
  * ```
  */
 export function createServerAuth(options: ServerAuthOptions): ServerAuth {
+  checkKnownOptions("createServerAuth", options, optionNames);
   const { exempt = [], identifyOnPublic = false, onDenied } = options;
   if (exempt.includes("*")) {
     throw new TypeError('exempt "*" would switch off every check; name the services');
@@ -100,6 +106,7 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
   const identityHeaders = [...authenticators, ...internals].flatMap(
     (authenticator) => authenticator.identityHeaders,
   );
+  checkTables(options.policies);
   const policies = createPolicyLookup(options.policies);
   const decide = createDecision(options);
   // Tells calls that passed this very instance from others.
@@ -110,7 +117,7 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     by: readonly Authenticator[],
   ): Promise<AuthContext | undefined> {
     for (const authenticator of by) {
-      const identity = await authenticator.authenticate(call);
+      const identity = await identifyBy(authenticator, call);
       if (identity !== undefined) {
         return identity;
       }
@@ -143,11 +150,7 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
       return identity;
     } catch (error) {
       const refusal = toRefusal(error);
-      try {
-        onDenied?.({ error: refusal, method: call.method, identity });
-      } catch {
-        // what a hook does must not change the answer
-      }
+      tell(onDenied, { error: refusal, method: call.method, identity });
       throw refusal;
     }
   }
@@ -158,8 +161,8 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     }
     const identity = await admit(req);
     deleteHeaders(req.header, identityHeaders);
-    req.contextValues.set(passedKey, true);
-    return runAs(identity, next, req);
+    const contextValues = ownValues(req.contextValues).set(passedKey, true);
+    return runAs(identity, next, { ...req, contextValues });
   };
 
   return {
@@ -167,6 +170,27 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     guard: (routes) =>
       guardRoutes(routes, { interceptor, passedKey, policies: options.policies, exempt }),
   };
+}
+
+const optionNames: Record<keyof ServerAuthOptions, true> = {
+  policies: true,
+  authenticate: true,
+  internal: true,
+  rules: true,
+  authorize: true,
+  defaultPolicy: true,
+  exempt: true,
+  identifyOnPublic: true,
+  onDenied: true,
+};
+
+/** What a hook does, now or later, must not change the answer. */
+async function tell(onDenied: ServerAuthOptions["onDenied"], denial: Denial): Promise<void> {
+  try {
+    await onDenied?.(denial);
+  } catch {
+    // nobody is there to be told
+  }
 }
 
 function isAuthenticator(value: Authenticator): boolean {

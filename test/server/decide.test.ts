@@ -218,6 +218,13 @@ describe("the decision", () => {
     expect(await decided(unspecified, who, options)).toBe(want);
   });
 
+  test("denies a policy of an unknown kind, whatever the default is", async () => {
+    const policy: MethodPolicy = JSON.parse('{"kind":"open"}');
+    expect(await decided(policy, identity(), { defaultPolicy: "allow" })).toBe(
+      "denied by unknown policy",
+    );
+  });
+
   test("asks authorize about the call, and only where no rule matches", async () => {
     const authorize = vi.fn(() => true);
     const alice = identity();
@@ -281,6 +288,26 @@ describe("the decision", () => {
       name: "an unknown effect",
       options: { rules: [{ name: "r", methods, effect: "permit" }] },
       message: 'rule "r": effect "permit" must be "allow" or "deny"',
+    },
+    {
+      name: "a misspelt requirement",
+      options: { rules: [{ name: "r", methods, effect: "allow", requires: { role: ["a"] } }] },
+      message: 'rule "r": requires has no "role", only roles and scopes',
+    },
+    {
+      name: "an empty requirement",
+      options: { rules: [{ name: "r", methods, effect: "allow", requires: { roles: [] } }] },
+      message: 'rule "r": requires must name a role or a scope; leave it out for any call',
+    },
+    {
+      name: "a requirement that is null",
+      options: { rules: [{ name: "r", methods, effect: "allow", requires: null }] },
+      message: 'rule "r": requires must name a role or a scope; leave it out for any call',
+    },
+    {
+      name: "a role that is no list",
+      options: { rules: [{ name: "r", methods, effect: "allow", requires: { roles: "admin" } }] },
+      message: 'rule "r": roles must be a list of strings',
     },
     {
       name: "a malformed pattern",

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import {
+  AUTH_HEADERS,
   createGatewayAuthInterceptor,
   type GatewayAuthInterceptorOptions,
   getAuthContext,
@@ -12,6 +13,14 @@ import { incomingCall } from "../support/incoming-call.js";
 
 const secret = "gateway-secret";
 const trustSource = { expectedValues: [secret] };
+const allHeaders = {
+  subject: AUTH_HEADERS.SUBJECT,
+  name: AUTH_HEADERS.NAME,
+  roles: AUTH_HEADERS.ROLES,
+  scopes: AUTH_HEADERS.SCOPES,
+  claims: AUTH_HEADERS.CLAIMS,
+  type: AUTH_HEADERS.TYPE,
+};
 const valid = { "x-gateway-secret": secret, "x-auth-subject": "svc" };
 
 function authenticate(header: HeadersInit, options: Partial<GatewayAuthInterceptorOptions> = {}) {
@@ -21,23 +30,30 @@ function authenticate(header: HeadersInit, options: Partial<GatewayAuthIntercept
 }
 
 describe("createGatewayAuthInterceptor", () => {
-  test("reads the identity of all its headers", async () => {
-    expect(
-      await authenticate({
-        ...valid,
-        "x-auth-name": "Service",
-        "x-auth-roles": '["a","b"]',
-        "x-auth-scopes": "x  y",
-        "x-auth-type": "mtls",
-        "x-auth-claims": '{"region":"eu"}',
-      }),
-    ).toEqual({
+  test("reads the identity of all headers that are mapped", async () => {
+    const header = {
+      ...valid,
+      "x-auth-name": "Service",
+      "x-auth-roles": '["a","b"]',
+      "x-auth-scopes": "x  y",
+      "x-auth-type": "mtls",
+      "x-auth-claims": '{"region":"eu"}',
+    };
+    expect(await authenticate(header, { headerMapping: allHeaders })).toEqual({
       subject: "svc",
       name: "Service",
       roles: ["a", "b"],
       scopes: ["x", "y"],
       claims: { region: "eu" },
       type: "mtls",
+    });
+    // the others are not part of what Auth.gateway() sends, so nobody vouches for them
+    expect(await authenticate(header)).toEqual({
+      subject: "svc",
+      roles: ["a", "b"],
+      scopes: [],
+      claims: {},
+      type: "gateway",
     });
   });
 
@@ -145,7 +161,7 @@ describe("createGatewayAuthInterceptor", () => {
       reason: "x-auth-claims is not a JSON object",
     },
   ])("rejects $name", async ({ header, reason }) => {
-    const error = await authenticate(header).then(
+    const error = await authenticate(header, { headerMapping: allHeaders }).then(
       () => undefined,
       (thrown: unknown) => thrown,
     );
@@ -156,8 +172,50 @@ describe("createGatewayAuthInterceptor", () => {
 
   test.each([[[]], [[""]], [["a", ""]]])("rejects the expected values %j", (expectedValues) => {
     expect(() => createGatewayAuthInterceptor({ trustSource: { expectedValues } })).toThrow(
-      new TypeError("trustSource.expectedValues must be one or more secrets, none of them empty"),
+      new TypeError(
+        "trustSource.expectedValues must be a list of one or more secrets, none of them empty",
+      ),
     );
+  });
+
+  test.each<{ name: string; options: object; message: string }>([
+    {
+      name: "no trust source",
+      options: {},
+      message:
+        "trustSource.expectedValues must be a list of one or more secrets, none of them empty",
+    },
+    {
+      name: "a secret that is no list",
+      options: { trustSource: { expectedValues: secret } },
+      message:
+        "trustSource.expectedValues must be a list of one or more secrets, none of them empty",
+    },
+    {
+      name: "an empty trust header",
+      options: { trustSource: { ...trustSource, header: "" } },
+      message: 'trustSource.header "" must be the name of a header',
+    },
+    {
+      name: "a mapping without a subject",
+      options: { trustSource, headerMapping: { roles: "x-roles" } },
+      message: "headerMapping.subject undefined must be the name of a header",
+    },
+    {
+      name: "a misspelt option",
+      options: { trustSource, stripHeader: ["x-a"] },
+      message:
+        'createGatewayAuthInterceptor has no option "stripHeader"; there are trustSource, headerMapping, stripHeaders, skipMethods, defaultType',
+    },
+  ])("rejects $name", ({ options, message }) => {
+    const create: (options: never) => unknown = createGatewayAuthInterceptor;
+    expect(() => create(options as never)).toThrow(new TypeError(message));
+  });
+
+  test("accepts a mapping with an entry that is undefined", async () => {
+    const headerMapping = JSON.parse('{"subject":"x-auth-subject"}');
+    headerMapping.name = undefined;
+    expect((await authenticate(valid, { headerMapping }))?.subject).toBe("svc");
   });
 
   test("hides its headers from handlers, in every spelling, on skipped methods too", async () => {

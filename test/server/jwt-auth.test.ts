@@ -74,6 +74,11 @@ describe("createJwtAuthInterceptor accepts", () => {
     { name: "an exp within the tolerance", token: { claims: { exp: nowSeconds - 2 } } },
     { name: "an iat within the tolerance", token: { claims: { iat: nowSeconds + 3 } } },
     { name: "no iat", token: { claims: { iat: undefined } } },
+    {
+      name: "a tolerance that is left to the default",
+      token: {},
+      options: JSON.parse("{}", (_, value) => ({ ...value, clockToleranceSeconds: undefined })),
+    },
     { name: "a young token", token: {}, options: { maxTokenAge: "1h" } },
     {
       name: "an old token with a wide tolerance",
@@ -365,6 +370,19 @@ describe("createJwtAuthInterceptor rejects", () => {
     );
   });
 
+  test.each([1e300, -1e300, 8.64e12 + 1])("an exp of %d, which is no date", async (exp) => {
+    expect(await refusal(`Bearer ${await sign({ claims: { exp } })}`)).toMatch(
+      /^token: "exp" (is not a time|claim timestamp check failed)$/,
+    );
+  });
+
+  test("a typ that is a list", async () => {
+    const [, payload, signature] = (await sign()).split(".");
+    const header = Buffer.from('{"alg":"ES256","typ":["JWT"]}');
+    const forged = `${header.toString("base64url")}.${payload}.${signature}`;
+    expect(await refusal(`Bearer ${forged}`)).toMatch(/^token: /);
+  });
+
   test("a changed payload", async () => {
     const [header, , signature] = (await sign()).split(".");
     const payload = Buffer.from(JSON.stringify({ ...claims, sub: "mallory" })).toString(
@@ -501,6 +519,42 @@ describe("the options of createJwtAuthInterceptor", () => {
       name: "a jwksUri over plain http",
       options: { jwksUri: "http://issuer.test/jwks" },
       message: 'jwksUri "http://issuer.test/jwks" must be an https URL (http only on loopback)',
+    },
+    {
+      name: "a user name in jwksUri",
+      options: { jwksUri: "https://user:hunter2@issuer.test/jwks" },
+      message: "jwksUri must have no user name and password: they are not sent",
+    },
+    {
+      name: "a secret that is no string",
+      options: JSON.parse('{"secret":{"0":1}}'),
+      message: "secret must be a string",
+    },
+    {
+      name: "a misspelt option",
+      options: JSON.parse('{"secret":"x","audiance":"x"}'),
+      message:
+        'createJwtAuthInterceptor has no option "audiance"; there are jwksUri, secret, publicKey, algorithms, issuer, audience, claimsMapping, maxTokenAge, clockToleranceSeconds, skipMethods',
+    },
+    {
+      name: "no options",
+      options: JSON.parse("null"),
+      message: "createJwtAuthInterceptor takes an object of options",
+    },
+    {
+      name: "a negative tolerance",
+      options: { secret, clockToleranceSeconds: -1 },
+      message: "clockToleranceSeconds -1 must be a number of seconds",
+    },
+    {
+      name: "a tolerance that is no number",
+      options: { secret, clockToleranceSeconds: Number.NaN },
+      message: "clockToleranceSeconds NaN must be a number of seconds",
+    },
+    {
+      name: "an age in an unknown unit",
+      options: { secret, maxTokenAge: "2 parsecs" },
+      message: 'maxTokenAge "2 parsecs" must be a number of seconds, or text such as "2h"',
     },
     {
       name: "an audience that is undefined",

@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -106,6 +107,9 @@ describe("a key set", () => {
     { name: "HTML", body: "<html></html>" },
     { name: "an empty set", body: '{"keys":[]}' },
     { name: "null", body: "null" },
+    { name: "a set of what are no keys", body: '{"keys":["x"]}' },
+    { name: "a set of nulls", body: '{"keys":[null]}' },
+    { name: "a set without public keys", body: '{"keys":[{"kty":"oct","k":"eA"},{}]}' },
     { name: "a set of more than 50 KiB", body: `{"keys":[{"x":"${"x".repeat(51 * 1024)}"}]}` },
     { name: "a redirect", body: "", status: 302, headers: { location: "http://127.0.0.1:1/" } },
   ])("that becomes $name leaves the known keys working", async ({ body, status, headers }) => {
@@ -135,6 +139,28 @@ describe("a key set", () => {
     vi.setSystemTime(Date.now() + 2_000);
     expect(await outcome(auth, await token("1"))).toBe("ok");
     expect(fetches).toBe(2);
+  });
+
+  test("that is malformed is asked for once, not for every token", async () => {
+    serve('{"keys":["x"]}');
+    const auth = interceptor();
+    for (let i = 0; i < 20; i++) {
+      expect(await outcome(auth, await token("1"))).toBe("Unavailable");
+    }
+    expect(fetches).toBe(1);
+  });
+
+  test("shows no query of its URL, which may hold a key", async () => {
+    serve("no", 500);
+    const { port } = endpoint.address() as AddressInfo;
+    const auth = createJwtAuthInterceptor({ jwksUri: `http://127.0.0.1:${port}/jwks?key=s3cr3t` });
+    const error = await auth
+      .authenticate(incomingCall({ authorization: `Bearer ${await token("1")}` }))
+      .catch(ConnectError.from);
+    expect(error).toMatchObject({
+      cause: new Error(`http://127.0.0.1:${port}/jwks: status 500`),
+    });
+    expect(inspect(error, { depth: 10 })).not.toContain("s3cr3t");
   });
 
   test("that cannot be reached is Unavailable", async () => {

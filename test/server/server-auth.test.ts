@@ -1,17 +1,24 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import {
   Code,
   ConnectError,
   type ConnectRouter,
   createClient,
+  createConnectRouter,
+  createContextValues,
   createRouterTransport,
   type Interceptor,
 } from "@connectrpc/connect";
+import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import { describe, expect, test, vi } from "vitest";
+import { definePolicies } from "../../src/index.js";
 import {
   AuthzDeniedError,
   authContextKey,
   createGatewayAuthInterceptor,
   createJwtAuthInterceptor,
+  createProtoAuthzInterceptor,
   createServerAuth,
   type Denial,
   getAuthContext,
@@ -272,6 +279,47 @@ describe("createServerAuth", () => {
       message: "authenticate must be one or more authentication interceptors",
     },
     {
+      name: "a table that is not in a list",
+      options: JSON.parse("{}", (_, value) => ({ ...value, policies: UserServicePolicies })),
+      message: "policies must be a list of policy tables, such as [UserServicePolicies]",
+    },
+    {
+      name: "a service for a table",
+      options: JSON.parse("{}", (_, value) => ({ ...value, policies: [UserService] })),
+      message: "policies must be policy tables, of the plugin or of definePolicies()",
+    },
+    {
+      name: "a table with an unknown kind",
+      options: {
+        policies: [
+          definePolicies(PlainService, {
+            open: JSON.parse('{"kind":"open"}'),
+            closed: { kind: "denied" },
+          }),
+        ],
+      },
+      message:
+        "policies for acme.plain.v1.PlainService, open: the kind must be one of public, internal, requires, authenticated, denied, unspecified",
+    },
+    {
+      name: "a table with a role that is no list",
+      options: {
+        policies: [
+          definePolicies(PlainService, {
+            open: JSON.parse('{"kind":"requires","roles":"admin"}'),
+            closed: { kind: "denied" },
+          }),
+        ],
+      },
+      message: "policies for acme.plain.v1.PlainService, open: roles must be a list of strings",
+    },
+    {
+      name: "a misspelt option",
+      options: JSON.parse('{"defaultPolice":"deny"}'),
+      message:
+        'createServerAuth has no option "defaultPolice"; there are policies, authenticate, internal, rules, authorize, defaultPolicy, exempt, identifyOnPublic, onDenied',
+    },
+    {
       name: "something else as the source of internal trust",
       options: { internal: JSON.parse("{}") },
       message: "internal must be an authentication interceptor",
@@ -426,5 +474,134 @@ describe("a call without a credential", () => {
     expect.assert(error instanceof ConnectError);
     expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "missing credentials" });
     expect(error.metadata.get("www-authenticate")).toBe(want);
+  });
+});
+
+describe("context values that an adapter gives to every call", () => {
+  test("do not let a call pass because another one did", async () => {
+    const shared = createContextValues();
+    const auth = createServerAuth({ policies: [UserServicePolicies], authenticate: users });
+    const server = createServer(
+      connectNodeAdapter({
+        routes: auth.guard(userRoutes),
+        interceptors: auth.interceptors,
+        contextValues: () => shared,
+      }),
+    );
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const baseUrl = `http://127.0.0.1:${port}`;
+      const client = createClient(
+        UserService,
+        createConnectTransport({ baseUrl, httpVersion: "1.1" }),
+      );
+      await client.getProfile({});
+      await client.deleteUser({}, bearer(admin));
+      expect(await outcome(client.deleteUser({}))).toBe("Unauthenticated");
+      expect(await outcome(client.deleteUser({}, bearer(alice)))).toBe("PermissionDenied");
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  test("do not mix the identities of two calls", async () => {
+    const shared = createContextValues();
+    const seen: (string | undefined)[] = [];
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const share: Interceptor = (next) => (req) => next({ ...req, contextValues: shared });
+    const slow: Interceptor = (next) => async (req) => {
+      if (req.contextValues.get(authContextKey)?.subject === "alice") {
+        await released;
+      }
+      seen.push(req.contextValues.get(authContextKey)?.subject);
+      return next(req);
+    };
+    const interceptors = [share, users, slow, createProtoAuthzInterceptor()];
+    const transport = createRouterTransport(userRoutes, { router: { interceptors } });
+    const client = createClient(UserService, transport);
+    const waiting = outcome(client.deleteUser({}, bearer(alice)));
+    expect(await outcome(client.deleteUser({}, bearer(admin)))).toBe("ok");
+    release();
+    expect(await waiting).toBe("PermissionDenied");
+    expect(seen).toEqual(["user", "alice"]);
+  });
+});
+
+describe("an authentication of one's own", () => {
+  test.each([
+    "null",
+    "false",
+    '""',
+    "{}",
+    '{"subject":"a"}',
+    '{"subject":"","roles":[],"scopes":[]}',
+  ])("that answers %s identifies nobody", async (answer) => {
+    const authenticator = {
+      identityHeaders: [],
+      authenticate: async () => JSON.parse(answer),
+    };
+    const client = userClient({ authenticate: authenticator, internal: authenticator });
+    for (const call of ["whoAmI", "reindex", "deleteUser"] as const) {
+      expect(await outcome(client[call]({}))).toBe("Unauthenticated");
+    }
+  });
+});
+
+describe("an onDenied that fails later", () => {
+  test("harms neither the answer nor the process", async () => {
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    const client = userClient({ onDenied: () => Promise.reject(new Error("the log is down")) });
+    expect(await outcome(client.whoAmI({}))).toBe("Unauthenticated");
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+});
+
+describe("routes", () => {
+  const { guard } = createServerAuth({ policies: [UserServicePolicies], authenticate: users });
+
+  test("that are async are rejected: what comes later would not be checked", () => {
+    const routes = async (router: ConnectRouter) => {
+      await Promise.resolve();
+      router.service(PlainService, {});
+    };
+    expect(() => createRouterTransport(guard(routes))).toThrow(
+      new TypeError("routes must not be async: what they register later would not be checked"),
+    );
+  });
+
+  test("that add a handler past the router are rejected", () => {
+    const other = createConnectRouter();
+    other.service(PlainService, {});
+    expect(() =>
+      createRouterTransport(
+        guard((router) => {
+          userRoutes(router);
+          router.handlers.push(...other.handlers);
+        }),
+      ),
+    ).toThrow(
+      new TypeError("routes must register handlers by router.service() and router.rpc() only"),
+    );
+  });
+
+  test("with service options that leave the interceptors undefined are guarded", async () => {
+    const auth = createServerAuth({ policies: [UserServicePolicies], authenticate: users });
+    const options = JSON.parse("{}");
+    options.interceptors = undefined;
+    const transport = createRouterTransport(
+      auth.guard((router) => router.service(UserService, { whoAmI }, options)),
+      { router: { interceptors: auth.interceptors } },
+    );
+    const client = createClient(UserService, transport);
+    expect(await outcome(client.whoAmI({}))).toBe("Unauthenticated");
+    expect((await client.whoAmI({}, bearer(alice))).subject).toBe("alice");
   });
 });
