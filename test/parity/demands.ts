@@ -80,7 +80,14 @@ export async function actualOutcomes(
   const auth = createServerAuth({
     policies: [policies],
     authenticate: createJwtAuthInterceptor({ secret }),
-    internal: createGatewayAuthInterceptor({ trustSource: { expectedValues: [secret] } }),
+    internal: createGatewayAuthInterceptor({
+      trustSource: { expectedValues: [secret] },
+      headerMapping: {
+        subject: AUTH_HEADERS.SUBJECT,
+        roles: AUTH_HEADERS.ROLES,
+        scopes: AUTH_HEADERS.SCOPES,
+      },
+    }),
   });
   const routes = auth.guard((router) => serveEmpty(router, service));
   const createTransport = inMemory(routes, { interceptors: auth.interceptors });
