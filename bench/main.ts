@@ -4,6 +4,7 @@ import { benchBundleSize } from "./bundle-size.js";
 import { benchClientCall } from "./client-call.js";
 import { benchPluginScale, benchPluginStart } from "./plugin-speed.js";
 import { benchPublicMethods } from "./public-methods.js";
+import { updateReadme } from "./readme.js";
 import { formatJson, formatTable, isWithinBound, type Row } from "./row.js";
 
 const { values: options } = parseArgs({
@@ -14,6 +15,8 @@ const { values: options } = parseArgs({
     check: { type: "boolean", default: false },
     /** Write the JSON lines to this file instead of below the table. */
     json: { type: "string" },
+    /** Put the table into the README. */
+    readme: { type: "boolean", default: false },
     /** Only this group; may be repeated. */
     only: { type: "string", multiple: true, default: [] },
   },
@@ -40,6 +43,9 @@ if (options.json === undefined) {
   console.log(lines);
 } else {
   await writeFile(options.json, lines);
+}
+if (options.readme) {
+  await updateReadme(rows);
 }
 if (options.check && !rows.every(isWithinBound)) {
   process.exitCode = 1;

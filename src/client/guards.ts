@@ -27,7 +27,7 @@ export function createTargetGuard(
     if (insecure) {
       throw new AuthError(
         "insecure_transport",
-        `credentials for ${origin} need https, or allowInsecureTransport where a mesh encrypts`,
+        `credentials for ${origin} need https, or allowInsecureTransport`,
       );
     }
   };

@@ -21,15 +21,12 @@ export async function retryAfterUnauthenticated<T>(
       }
       const [challenge] = parseChallenges(error.metadata.get("www-authenticate") ?? "");
       if (isRetry || !(await renew(challenge))) {
-        error.cause ??= refused();
+        error.cause ??= Object.assign(
+          new AuthError("credentials_refused", "the server refused the credential"),
+          { sent: true },
+        );
         throw error;
       }
     }
   }
-}
-
-function refused(): AuthError {
-  const error = new AuthError("credentials_refused", "the server refused the credential");
-  error.sent = true;
-  return error;
 }

@@ -42,7 +42,7 @@ export function createServiceClient<S extends DescService>(
     transport = base;
   } else {
     throw new TypeError(
-      "a client takes a transport factory and its options, or a transport of createAuthTransport()",
+      "pass a transport factory and its options, or what createAuthTransport() made",
     );
   }
   return createClient(policies.service, transport);

@@ -7,7 +7,7 @@ import {
   rolesHeader,
   subjectHeader,
 } from "../headers.js";
-import { type Auth, basicIsForLogin } from "./auth.js";
+import { type Auth, basicIsForLogin, type DpopAuth } from "./auth.js";
 import { obtain } from "./obtain.js";
 
 /** The request that a credential is presented with. */
@@ -28,52 +28,94 @@ export type AuthHeaders = ReadonlyMap<string, string>;
  */
 export async function buildAuthHeaders(
   auth: Auth,
-  target: HeaderTarget,
+  { htm, url }: HeaderTarget,
   signal: AbortSignal,
 ): Promise<AuthHeaders> {
-  const headers = staticHeaders(auth);
-  // there is one at most: two would use the same header
-  const dpop = partsOf(auth).find((part) => part.type === "dpop");
-  if (dpop) {
-    const { htm, url } = target;
-    const request = { htm, htu: url.replace(/[?#].*/s, ""), accessToken: dpop.token };
-    const proof = await obtain(signal, () => dpop.prove(request));
-    headers.set(dpopHeader, sendable("the DPoP proof", proof));
+  const { headers, dpop } = prepare(auth);
+  if (!dpop) {
+    return headers;
   }
-  return headers;
+  const request = { htm, htu: url.replace(/[?#].*/s, ""), accessToken: dpop.token };
+  const proof = await obtain(signal, () => dpop.prove(request));
+  return new Map([...headers, [dpopHeader, sendable("the DPoP proof", proof)]]);
 }
 
 /**
  * The headers of a credential that are the same for each request: all but the
  * DPoP proof. Throws like `buildAuthHeaders`.
  */
-export function staticHeaders(auth: Auth): Map<string, string> {
-  const headers = new Map<string, string>();
-  try {
-    for (const [name, value] of headersOf(auth)) {
-      const key = checkName(name).toLowerCase();
+export function staticHeaders(auth: Auth): AuthHeaders {
+  return prepare(auth).headers;
+}
+
+interface Prepared {
+  readonly headers: AuthHeaders;
+  /** The part that needs a proof for each request. */
+  readonly dpop: DpopAuth | undefined;
+}
+
+/** A credential is sent with many calls, and made ready once. */
+const prepared = /*@__PURE__*/ new WeakMap<Auth, Prepared>();
+
+function prepare(auth: Auth): Prepared {
+  let result = prepared.get(auth);
+  if (!result) {
+    const headers = new Map<string, string>();
+    let dpop: DpopAuth | undefined;
+    const set = (name: string, value: string) => {
+      const key = name.toLowerCase();
       if (headers.has(key)) {
         throw invalid(`two credentials use the header "${key}"`);
       }
-      headers.set(key, sendable(`the credential for ${key}`, value));
+      headers.set(key, value);
+    };
+    const setText = (name: string, value: string) =>
+      set(checkName(name), sendable(`the credential for ${name}`, value));
+    const setToken = (scheme: string, token: string) =>
+      set(authorizationHeader, `${scheme} ${checkToken(token)}`);
+    const add = (part: Auth) => {
+      switch (part.type) {
+        case "jwt":
+        case "bearer":
+          return setToken("Bearer", part.token);
+        case "dpop":
+          dpop = part;
+          return setToken("DPoP", part.token);
+        case "gateway": {
+          setText(gatewaySecretHeader, part.secret);
+          setText(subjectHeader, part.subject);
+          const roles = asciiJson(part.roles.map(String));
+          return roles !== "[]" && setText(rolesHeader, roles);
+        }
+        case "header":
+          return setText(part.name, part.value);
+        case "session":
+          if (part.cookie !== undefined) {
+            return set("cookie", `${checkName(part.cookie)}=${checkToken(part.token)}`);
+          }
+          return part.header !== undefined
+            ? setText(part.header, part.token)
+            : setToken("Bearer", part.token);
+        case "all":
+          return part.auths.forEach(add);
+        case "none":
+          return;
+        case "basic":
+          throw invalid(basicIsForLogin);
+        default:
+          return noCredential();
+      }
+    };
+    try {
+      add(auth);
+    } catch (error) {
+      // a part that is missing, a list that is none
+      throw error instanceof AuthError ? error : noCredential();
     }
-  } catch (error) {
-    // a part that is missing, a list that is none
-    if (error instanceof AuthError) {
-      throw error;
-    }
-    noCredential();
+    result = { headers, dpop };
+    prepared.set(auth, result);
   }
-  return headers;
-}
-
-function authorization(scheme: "Bearer" | "DPoP", token: string): string {
-  return `${scheme} ${checkToken(token)}`;
-}
-
-/** RFC 6265 §4.1.1 for cookies, and enough for RFC 6750 §2.1. A space or a comma would make two tokens of one. */
-function checkToken(token: string): string {
-  return sendable("the token", token, /^[!#-+\--:<-[\]-~]+$/);
+  return result;
 }
 
 /** Throws for what should be a credential, and is not. */
@@ -94,43 +136,9 @@ function sendable(what: string, text: string, form = /^[!-~](?:[ -~]*[!-~])?$/):
   return text;
 }
 
-function partsOf(auth: Auth): readonly Auth[] {
-  return auth.type === "all" ? auth.auths.flatMap(partsOf) : [auth];
-}
-
-function headersOf(auth: Auth): [string, string][] {
-  switch (auth.type) {
-    case "jwt":
-    case "bearer":
-      return [[authorizationHeader, authorization("Bearer", auth.token)]];
-    case "dpop":
-      return [[authorizationHeader, authorization("DPoP", auth.token)]];
-    case "gateway": {
-      const headers: [string, string][] = [
-        [gatewaySecretHeader, auth.secret],
-        [subjectHeader, auth.subject],
-      ];
-      const roles = asciiJson(auth.roles.map(String));
-      return roles === "[]" ? headers : [...headers, [rolesHeader, roles]];
-    }
-    case "header":
-      return [[auth.name, auth.value]];
-    case "session": {
-      const { token, cookie, header } = auth;
-      if (cookie !== undefined) {
-        return [["cookie", `${checkName(cookie)}=${checkToken(token)}`]];
-      }
-      return header !== undefined
-        ? [[header, token]]
-        : [[authorizationHeader, authorization("Bearer", token)]];
-    }
-    case "all":
-      return auth.auths.flatMap(headersOf);
-    case "none":
-      return [];
-    case "basic":
-      throw invalid(basicIsForLogin);
-  }
+/** RFC 6265 §4.1.1 for cookies, and enough for RFC 6750 §2.1. A space or a comma would make two tokens of one. */
+function checkToken(token: string): string {
+  return sendable("the token", token, /^[!#-+\--:<-[\]-~]+$/);
 }
 
 /** RFC 9110 §5.6.2, for headers and cookies. It may be a value in the wrong place: it is not shown. */

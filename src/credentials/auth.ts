@@ -121,13 +121,16 @@ export const Auth = {
   },
 
   /** The header contract of a gateway: `x-gateway-secret`, `x-auth-subject`, `x-auth-roles`. */
-  gateway(init: {
+  gateway({
+    secret,
+    subject,
+    roles = [],
+  }: {
     readonly secret: string;
     readonly subject: string;
     /** Left out: no roles. */
     readonly roles?: readonly string[] | undefined;
   }): GatewayAuth {
-    const { secret, subject, roles = [] } = init;
     return conceal({ type: "gateway", secret, subject, roles });
   },
 
@@ -204,8 +207,10 @@ export function buildAuthHeader(auth: Auth): string {
  * stays plain data: what is added is not enumerable.
  */
 function conceal<A extends Auth>(auth: A): A {
-  Object.defineProperty(auth, "toJSON", shown);
-  return Object.defineProperty(auth, Symbol.for("nodejs.util.inspect.custom"), shown);
+  return Object.defineProperties(auth, {
+    toJSON: shown,
+    [Symbol.for("nodejs.util.inspect.custom")]: shown,
+  });
 }
 
 const shown = {

@@ -11,8 +11,8 @@ export function readBearerToken(header: Headers): string | undefined {
   if (value === null) {
     return undefined;
   }
-  if (value.length > maxCredentialBytes) {
-    throw invalidToken(`Authorization has more than ${maxCredentialBytes} bytes`);
+  if (value.length > "Bearer ".length + maxCredentialBytes) {
+    throw invalidToken(`the token has more than ${maxCredentialBytes} bytes`);
   }
   // RFC 9110 §11.4: the scheme is case-insensitive, one or more spaces follow it
   const [, scheme, token] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +([\x21-\x2b\x2d-\x7e]+))?$/.exec(

@@ -114,9 +114,7 @@ describe("a generated factory", () => {
   ])("rejects $name", ({ args }) => {
     const factory: (...args: never[]) => unknown = createUserServiceClient;
     expect(() => factory(...(args as never[]))).toThrow(
-      new TypeError(
-        "a client takes a transport factory and its options, or a transport of createAuthTransport()",
-      ),
+      new TypeError("pass a transport factory and its options, or what createAuthTransport() made"),
     );
   });
 

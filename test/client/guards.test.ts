@@ -46,7 +46,7 @@ describe("createTargetGuard", () => {
     expect(() => createTargetGuard(baseUrl, false)(url)).toThrow(
       expect.objectContaining({
         code: "insecure_transport",
-        message: `credentials for ${origin} need https, or allowInsecureTransport where a mesh encrypts`,
+        message: `credentials for ${origin} need https, or allowInsecureTransport`,
       }),
     );
     expect(createTargetGuard(baseUrl, true)(url)).toBeUndefined();

@@ -303,8 +303,8 @@ describe("createJwtAuthInterceptor rejects", () => {
     },
     {
       name: "a token above 8 KiB",
-      authorization: `Bearer ${"a".repeat(8192)}`,
-      reason: "Authorization has more than 8192 bytes",
+      authorization: `Bearer ${"a".repeat(8193)}`,
+      reason: "the token has more than 8192 bytes",
     },
     {
       name: "two segments",
