@@ -27,8 +27,8 @@ export async function benchClientCall(): Promise<Row[]> {
     (options) => createRouterTransport(routes, { transport: options }),
     {
       baseUrl: "https://in-memory",
-      rounds: 60,
-      callsPerRound: 1000,
+      rounds: 600,
+      callsPerRound: 100,
     },
   );
   const http2Call = await overHttp2();

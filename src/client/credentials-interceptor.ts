@@ -93,7 +93,8 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
     if (req.stream) {
       return next(attempt);
     }
-    return retryAfterUnauthenticated(
+    // awaiting takes fewer turns than returning the promise
+    return await retryAfterUnauthenticated(
       () => next(attempt),
       async (challenge) => {
         tellRejected(source, rejected, challenge);
@@ -151,9 +152,11 @@ async function tellRejected(
  * Whether the caller brought a header of the credential for this call. Then the
  * caller wins. The secret of a gateway vouches for all `x-auth-` headers.
  */
-function callerSet(req: UnaryRequest | StreamRequest, { headers }: Presented): boolean {
-  return [...req.header.keys()].some(
-    (name) => headers.has(name) || (headers.has(gatewaySecretHeader) && name.startsWith("x-auth-")),
+function callerSet({ header }: UnaryRequest | StreamRequest, { headers }: Presented): boolean {
+  return (
+    [...headers.keys()].some((name) => header.has(name)) ||
+    (headers.has(gatewaySecretHeader) &&
+      [...header.keys()].some((name) => name.startsWith("x-auth-")))
   );
 }
 
