@@ -81,7 +81,11 @@ export interface NoneAuth {
   readonly type: "none";
 }
 
-/** What a client presents with a call. Plain data; `Auth.jwt` and the others make it. */
+/**
+ * What a client presents with a call. Plain data; `Auth.jwt` and the others
+ * make it. It is checked when it is first sent: make another one instead of
+ * changing it.
+ */
 export type Auth =
   | JwtAuth
   | BearerAuth
