@@ -1,12 +1,13 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProject, type Project, strictTsconfig } from "./support/project.js";
 import { parseCodeBlocks, readCodeBlocks, repositoryRoot } from "./support/readme.js";
 
+const docs = join(repositoryRoot, "docs");
 const pages = [
   "README.md",
-  ...readdirSync(join(repositoryRoot, "docs"), { recursive: true, encoding: "utf8" })
+  ...(existsSync(docs) ? readdirSync(docs, { recursive: true, encoding: "utf8" }) : [])
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name}`),
 ];
