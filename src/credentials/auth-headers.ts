@@ -130,7 +130,7 @@ export function noCredential(): never {
 function sendable(what: string, text: string, form = /^[!-~](?:[ -~]*[!-~])?$/): string {
   if (typeof text !== "string" || !form.test(text) || text.length > maxCredentialBytes) {
     throw invalid(
-      `${what} is ${text ? `over ${maxCredentialBytes} bytes or not plain ASCII` : "empty"}`,
+      `${what} is ${text ? `over ${maxCredentialBytes} bytes or has a wrong character` : "empty"}`,
     );
   }
   return text;

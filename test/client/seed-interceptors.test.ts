@@ -52,7 +52,7 @@ describe("createClientBearerInterceptor", () => {
 
   test.each([
     { token: "", message: "token: the token is empty" },
-    { token: "a b", message: "token: the token is over 8192 bytes or not plain ASCII" },
+    { token: "a b", message: "token: the token is over 8192 bytes or has a wrong character" },
   ])("rejects the constant token $token", ({ token, message }) => {
     expect(() => createClientBearerInterceptor({ token })).toThrow(new TypeError(message));
   });

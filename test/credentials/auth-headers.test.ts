@@ -92,27 +92,27 @@ describe("buildAuthHeaders", () => {
     {
       name: "a token with a line break",
       auth: Auth.jwt("a\r\nb: c"),
-      message: "the token is over 8192 bytes or not plain ASCII",
+      message: "the token is over 8192 bytes or has a wrong character",
     },
     {
       name: "a token with a space",
       auth: Auth.bearer("a b"),
-      message: "the token is over 8192 bytes or not plain ASCII",
+      message: "the token is over 8192 bytes or has a wrong character",
     },
     {
       name: "a token with a comma",
       auth: Auth.bearer("a,b"),
-      message: "the token is over 8192 bytes or not plain ASCII",
+      message: "the token is over 8192 bytes or has a wrong character",
     },
     {
       name: "a token beyond ASCII",
       auth: Auth.session("tök"),
-      message: "the token is over 8192 bytes or not plain ASCII",
+      message: "the token is over 8192 bytes or has a wrong character",
     },
     {
       name: "a token above 8 KiB",
       auth: Auth.jwt("x".repeat(8193)),
-      message: "the token is over 8192 bytes or not plain ASCII",
+      message: "the token is over 8192 bytes or has a wrong character",
     },
     {
       name: "an empty API key",
@@ -122,17 +122,17 @@ describe("buildAuthHeaders", () => {
     {
       name: "an API key with a line break",
       auth: Auth.header("x-api-key", "a\nb"),
-      message: "the credential for x-api-key is over 8192 bytes or not plain ASCII",
+      message: "the credential for x-api-key is over 8192 bytes or has a wrong character",
     },
     {
       name: "an API key with a space at its end",
       auth: Auth.header("x-api-key", "a "),
-      message: "the credential for x-api-key is over 8192 bytes or not plain ASCII",
+      message: "the credential for x-api-key is over 8192 bytes or has a wrong character",
     },
     {
       name: "a bad header name",
       auth: Auth.header("x key", "v"),
-      message: "a header or cookie name is over 8192 bytes or not plain ASCII",
+      message: "a header or cookie name is over 8192 bytes or has a wrong character",
     },
     {
       name: "an empty secret",
@@ -147,12 +147,12 @@ describe("buildAuthHeaders", () => {
     {
       name: "a cookie that ends early",
       auth: Auth.session("a;b", { cookie: "sid" }),
-      message: "the token is over 8192 bytes or not plain ASCII",
+      message: "the token is over 8192 bytes or has a wrong character",
     },
     {
       name: "a bad cookie name",
       auth: Auth.session("a", { cookie: "s=d" }),
-      message: "a header or cookie name is over 8192 bytes or not plain ASCII",
+      message: "a header or cookie name is over 8192 bytes or has a wrong character",
     },
     {
       name: "an empty proof",

@@ -51,6 +51,7 @@ export function createProject(): Project {
   for (const name of ["@bufbuild", "@connectrpc", "@types", "typescript", "undici-types"]) {
     symlinkSync(join(repositoryRoot, "node_modules", name), join(modules, name));
   }
+  symlinkSync(process.execPath, join(modules, ".bin", "node"));
   for (const name of ["buf", "protoc-gen-es", "tsc"]) {
     symlinkSync(
       realpathSync(join(repositoryRoot, "node_modules/.bin", name)),
