@@ -1,4 +1,5 @@
 import { AuthError } from "../errors.js";
+import { isLoopback } from "../loopback.js";
 
 /**
  * Makes the check that a credential goes nowhere but to the origin of
@@ -39,9 +40,4 @@ function parseUrl(url: string): URL | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** RFC 6761 §6.3, RFC 1122 §3.2.1.3, RFC 4291 §2.5.3. */
-function isLoopback({ hostname }: URL): boolean {
-  return /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Challenge, parseChallenges } from "../credentials/challenge.js";
 import { AuthError } from "../errors.js";
+import { wwwAuthenticateHeader } from "../headers.js";
 
 /**
  * Calls, and calls once more if the answer is `Unauthenticated` and `renew`
@@ -19,7 +20,7 @@ export async function retryAfterUnauthenticated<T>(
       if (!(error instanceof ConnectError) || error.code !== Code.Unauthenticated) {
         throw error;
       }
-      const [challenge] = parseChallenges(error.metadata.get("www-authenticate") ?? "");
+      const [challenge] = parseChallenges(error.metadata.get(wwwAuthenticateHeader) ?? "");
       if (isRetry || !(await renew(challenge))) {
         error.cause ??= Object.assign(
           new AuthError("credentials_refused", "the server refused the credential"),

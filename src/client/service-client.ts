@@ -41,9 +41,7 @@ export function createServiceClient<S extends DescService>(
     base.addPolicies(policies);
     transport = base;
   } else {
-    throw new TypeError(
-      "pass a transport factory and its options, or what createAuthTransport() made",
-    );
+    throw new TypeError("pass a transport factory and options, or an AuthTransport");
   }
   return createClient(policies.service, transport);
 }

@@ -1,4 +1,5 @@
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
+import { isLoopback } from "../loopback.js";
 import { cannotVerify } from "./refusal.js";
 
 const maxAgeMs = 10 * 60_000;
@@ -65,8 +66,7 @@ function parseJwksUri(jwksUri: string): URL {
   if (url?.username || url?.password) {
     throw new TypeError("jwksUri must have no user name and password: they are not sent");
   }
-  const isLoopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url?.hostname ?? "");
-  if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback)) {
+  if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback(url))) {
     throw new TypeError(
       `jwksUri ${JSON.stringify(jwksUri)} must be an https URL (http only on loopback)`,
     );

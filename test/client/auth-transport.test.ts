@@ -114,7 +114,7 @@ describe("a generated factory", () => {
   ])("rejects $name", ({ args }) => {
     const factory: (...args: never[]) => unknown = createUserServiceClient;
     expect(() => factory(...(args as never[]))).toThrow(
-      new TypeError("pass a transport factory and its options, or what createAuthTransport() made"),
+      new TypeError("pass a transport factory and options, or an AuthTransport"),
     );
   });
 
