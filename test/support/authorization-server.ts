@@ -1,0 +1,226 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { listenOnLoopback } from "../../example/loopback.js";
+import { answerWithFault, createFaultPlan, type Faults, sendJson } from "./faulty-server.js";
+import type { TestClients } from "./oauth-clients.js";
+import type { resources } from "./provider.js";
+
+/** What a server issues at first. */
+export interface AuthorizationServerOptions {
+  /** Default: 300. */
+  readonly tokenLifetimeSeconds?: number;
+  /** Whether a DPoP proof needs a nonce (RFC 9449 §8). Default: false, and no nonce is offered. */
+  readonly dpopNonces?: boolean;
+}
+
+/** A POST to the token endpoint, the moment its body has arrived. */
+export interface TokenRequest {
+  readonly path: string;
+  readonly grantType: string | null;
+  readonly params: URLSearchParams;
+  readonly headers: Headers;
+  /** Of the answer; undefined until its head is sent. */
+  readonly status: number | undefined;
+}
+
+/** The metadata documents that are served, or the one that is served in place of both. */
+export type ServedMetadata = "both" | "oauth" | "oidc" | "none" | object;
+
+/** What a refresh token stands for. */
+export interface RefreshTokenOptions {
+  readonly clientId: string;
+  /** Separated by spaces. */
+  readonly scope: string;
+  /** Default: `resources.orders`. With several, a request must name one. */
+  readonly resources?: readonly string[];
+  /** Default: `alice`. */
+  readonly subject?: string;
+  /** The thumbprint of the key that it is bound to. Default: none. */
+  readonly dpopJkt?: string;
+}
+
+/** A certified authorization server with faults in front of it. */
+export interface TestAuthorizationServer {
+  readonly issuer: string;
+  readonly jwksUri: string;
+  readonly tokenEndpoint: string;
+  readonly introspectionEndpoint: string;
+  readonly clients: TestClients;
+  readonly resources: typeof resources;
+  /** What came to the token endpoint, in order. */
+  readonly requests: readonly TokenRequest[];
+  /** The paths of the metadata documents that were asked for, in order. */
+  readonly discoveryRequests: readonly string[];
+  /** Sets the lifetime of the tokens that are issued from now on. */
+  setTokenLifetime(seconds: number): void;
+  /** Refuses every nonce that it gave out. */
+  restartNonces(): void;
+  /** Makes a refresh token. Using it rotates it; using it again revokes what came from it. */
+  createRefreshToken(options: RefreshTokenOptions): Promise<string>;
+  /** Sets the faults of the token endpoint. */
+  fault(faults: Faults): void;
+  /** Sets the faults of the metadata documents. */
+  discoveryFault(faults: Faults): void;
+  /** Sets which metadata is served. With "none", `/api/v1/auth/oauth/token` is a token endpoint too. */
+  metadata(served: ServedMetadata): void;
+  /** Stops it, and ends every connection, those that hang included. */
+  close(): Promise<void>;
+}
+
+/** Starts a server on a free port. It starts with metadata and without faults. */
+export async function startAuthorizationServer(
+  options: AuthorizationServerOptions = {},
+): Promise<TestAuthorizationServer> {
+  const { dpopNonces = false } = options;
+  let { tokenLifetimeSeconds = 300 } = options;
+  const server = createServer();
+  const { baseUrl: issuer, close } = await listenOnLoopback(server);
+  const { createProviderFactory, resources } = await loadProvider();
+  const { clients, createProvider } = await createProviderFactory(issuer, {
+    tokenLifetimeSeconds: () => tokenLifetimeSeconds,
+    dpopNonces,
+  });
+  let provider = createProvider();
+  let answer = provider.callback();
+
+  const requests: TokenRequest[] = [];
+  const discoveryRequests: string[] = [];
+  const faults = createFaultPlan();
+  const discoveryFaults = createFaultPlan();
+  let served: ServedMetadata = "both";
+
+  const handleToken = async (req: IncomingMessage, res: ServerResponse, path: string) => {
+    const params = new URLSearchParams(await peekBody(req));
+    requests.push({
+      path,
+      grantType: params.get("grant_type"),
+      params,
+      headers: headersOf(req),
+      get status() {
+        return res.headersSent ? res.statusCode : undefined;
+      },
+    });
+    answerWithFault(faults.next(), req, res, () => void answer(req, res));
+  };
+
+  server.on("request", (req, res) => {
+    const { pathname } = new URL(req.url ?? "", issuer);
+    const isFallback = served === "none" && pathname === fallbackTokenPath;
+    if (isFallback) {
+      // as if it were mounted there, so that it expects this URL in DPoP proofs
+      Object.assign(req, { originalUrl: req.url, url: "/token" });
+    }
+    if (req.method === "POST" && (isFallback || pathname === "/token")) {
+      void handleToken(req, res, pathname);
+      return;
+    }
+    const document = metadataDocuments.get(pathname);
+    if (req.method !== "GET" || document === undefined) {
+      void answer(req, res);
+      return;
+    }
+    discoveryRequests.push(pathname);
+    answerWithFault(discoveryFaults.next(), req, res, () => {
+      if (typeof served === "object") {
+        sendJson(res, served);
+      } else if (served === "both" || served === document) {
+        void answer(req, res);
+      } else {
+        res.writeHead(404, { "access-control-allow-origin": "*" }).end();
+      }
+    });
+  });
+
+  return {
+    issuer,
+    jwksUri: `${issuer}/jwks`,
+    tokenEndpoint: `${issuer}/token`,
+    introspectionEndpoint: `${issuer}/token/introspection`,
+    clients,
+    resources,
+    requests,
+    discoveryRequests,
+    setTokenLifetime(seconds) {
+      tokenLifetimeSeconds = seconds;
+    },
+    restartNonces() {
+      provider = createProvider();
+      answer = provider.callback();
+    },
+    async createRefreshToken({ clientId, scope, dpopJkt, subject = "alice", ...rest }) {
+      const granted = rest.resources ?? [resources.orders];
+      const client = await provider.Client.find(clientId);
+      if (client === undefined) {
+        throw new Error(`there is no client "${clientId}"`);
+      }
+      const grant = new provider.Grant({ clientId, accountId: subject });
+      for (const resource of granted) {
+        grant.addResourceScope(resource, scope);
+      }
+      const token = new provider.RefreshToken({
+        client,
+        accountId: subject,
+        grantId: await grant.save(),
+        gty: "authorization_code",
+        scope,
+        resource: granted.length === 1 ? granted[0] : [...granted],
+        jkt: dpopJkt,
+      });
+      return token.save();
+    },
+    fault: faults.set,
+    discoveryFault: discoveryFaults.set,
+    metadata(next) {
+      served = next;
+    },
+    close,
+  };
+}
+
+/** Where our client looks for a token endpoint when an issuer has no metadata. */
+const fallbackTokenPath = "/api/v1/auth/oauth/token";
+
+const metadataDocuments = new Map([
+  ["/.well-known/oauth-authorization-server", "oauth"],
+  ["/.well-known/openid-configuration", "oidc"],
+]);
+
+/** Loads the server, without its warning that it is not supported on Node 20, where it works. */
+async function loadProvider(): Promise<typeof import("./provider.js")> {
+  const { warn } = console;
+  console.warn = (...data) => {
+    if (!String(data[0]).includes("Unsupported runtime")) {
+      warn(...data);
+    }
+  };
+  try {
+    return await import("./provider.js");
+  } finally {
+    console.warn = warn;
+  }
+}
+
+function headersOf({ rawHeaders }: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    headers.append(rawHeaders[i] ?? "", rawHeaders[i + 1] ?? "");
+  }
+  return headers;
+}
+
+/** Resolves to the body of a request, which can still be read by whoever handles it next. */
+function peekBody(req: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  const push = req.push.bind(req);
+  return new Promise((resolve) => {
+    req.push = (chunk: Buffer | null) => {
+      push(chunk);
+      if (chunk === null) {
+        resolve(Buffer.concat(chunks).toString());
+      } else {
+        chunks.push(chunk);
+      }
+      // true: bring the rest too, although nobody reads yet
+      return true;
+    };
+  });
+}
