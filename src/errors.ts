@@ -40,10 +40,15 @@ export class AuthError extends Error {
   readonly code: AuthErrorCode;
   /** Whether anything of the call left the process before it failed. */
   sent = false;
+  /** After how many milliseconds the server that issues tokens wants to be asked again. */
+  readonly retryAfterMs?: number;
 
-  constructor(code: AuthErrorCode, message: string, cause?: unknown) {
+  constructor(code: AuthErrorCode, message: string, cause?: unknown, retryAfterMs?: number) {
     super(message, { cause });
     this.code = code;
+    if (retryAfterMs !== undefined) {
+      this.retryAfterMs = retryAfterMs;
+    }
   }
 }
 
@@ -57,9 +62,17 @@ export function toCallError(error: unknown, sent: boolean): unknown {
   if (!isAuthError(error)) {
     return error;
   }
-  error.sent = sent;
-  const code = error.code === "credentials_unavailable" ? Code.Unavailable : Code.Unauthenticated;
-  return new ConnectError(error.message, code, undefined, undefined, error);
+  const { message, code, cause, retryAfterMs } = error;
+  // a copy: many calls may wait for one token, and fail with one error
+  const own = new AuthError(code, message, cause, retryAfterMs);
+  own.sent = sent;
+  return new ConnectError(
+    message,
+    code === "credentials_unavailable" ? Code.Unavailable : Code.Unauthenticated,
+    undefined,
+    undefined,
+    own,
+  );
 }
 
 /** Runs a check of a constant option: what it finds wrong is a `TypeError` that names the option. */

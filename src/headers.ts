@@ -2,6 +2,8 @@
 export const authorizationHeader = "authorization";
 /** RFC 9449 §4.1. */
 export const dpopHeader = "dpop";
+/** RFC 9449 §8.1. */
+export const dpopNonceHeader = "dpop-nonce";
 /** RFC 9110 §11.6.1. */
 export const wwwAuthenticateHeader = "www-authenticate";
 /** The header by which a gateway proves to a server that it is the gateway. */

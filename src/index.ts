@@ -33,13 +33,17 @@ export {
   type NoneAuth,
   type SessionAuth,
 } from "./credentials/auth.js";
+export type { AuthEvent, AuthEventListener } from "./credentials/auth-event.js";
 export type {
   AuthProvider,
   AuthRequest,
   CredentialSource,
   Credentials,
 } from "./credentials/auth-provider.js";
+export { type CachedAuthOptions, cachedAuth } from "./credentials/cached-auth.js";
+export type { CachedAuth } from "./credentials/cached-source.js";
 export type { Challenge } from "./credentials/challenge.js";
+export type { TokenCacheOptions } from "./credentials/token-cache.js";
 export { AuthError, type AuthErrorCode, isAuthError } from "./errors.js";
 export { AUTH_HEADERS } from "./headers.js";
 export { matchesMethodPattern } from "./policy/method-pattern.js";

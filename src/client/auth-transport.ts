@@ -4,6 +4,7 @@ import { isConstant } from "../credentials/ask-for-auth.js";
 import { staticHeaders } from "../credentials/auth-headers.js";
 import type { Credentials } from "../credentials/auth-provider.js";
 import { checkOption } from "../errors.js";
+import { checkKnownOptions } from "../known-options.js";
 import type { MethodPolicy, ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
@@ -121,7 +122,12 @@ export function createAuthTransport<
 
 const slotNames = ["credentials", "internalCredentials"] as const;
 
-const optionNames: readonly string[] = [...slotNames, "allowInsecureTransport", "sendOnPublic"];
+const optionNames: Record<keyof AuthOptions, true> = {
+  credentials: true,
+  internalCredentials: true,
+  allowInsecureTransport: true,
+  sendOnPublic: true,
+};
 
 /**
  * A transport that attaches credentials by the policies it is told. Generated
@@ -134,10 +140,7 @@ export function makeTransport<O extends TransportOptions>(
   auth: AuthOptions,
   policyOf: (method: DescMethod) => MethodPolicy,
 ): Transport {
-  const unknown = Object.keys(auth).find((name) => !optionNames.includes(name));
-  if (unknown !== undefined) {
-    throw new TypeError(`unknown auth option "${unknown}"; there are ${optionNames.join(", ")}`);
-  }
+  checkKnownOptions("auth", auth, optionNames);
   for (const slot of slotNames) {
     const credentials = auth[slot];
     if (credentials !== undefined && isConstant(credentials)) {

@@ -1,26 +1,21 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import {
-  type ContextKey,
-  createContextKey,
-  type Interceptor,
-  type StreamRequest,
-  type UnaryRequest,
-} from "@connectrpc/connect";
+import { Code, type ContextKey, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { askForAuth } from "../credentials/ask-for-auth.js";
 import type { Auth } from "../credentials/auth.js";
 import {
   type AuthHeaders,
   buildAuthHeaders,
+  dpopOf,
   noCredential,
   staticHeaders,
 } from "../credentials/auth-headers.js";
 import type { AuthRequest, Credentials } from "../credentials/auth-provider.js";
 import type { Challenge } from "../credentials/challenge.js";
 import { AuthError, toCallError } from "../errors.js";
-import { authorizationHeader, gatewaySecretHeader } from "../headers.js";
+import { authorizationHeader, dpopNonceHeader, gatewaySecretHeader } from "../headers.js";
 import { type MethodPolicy, methodName } from "../policy/method-policy.js";
-import { retryAfterUnauthenticated } from "./retry.js";
+import { type Call, keepRequest, sendAndRetry } from "./retry.js";
 import { withHeaders } from "./with-headers.js";
 
 /** Which credentials a transport holds, and how it uses them. */
@@ -75,35 +70,68 @@ export interface CredentialsInterceptorInit {
  */
 export function createCredentialsInterceptor(init: CredentialsInterceptorInit): Interceptor {
   return (next) => async (req) => {
-    const policy = init.policyOf(req.method);
+    const { service, method, url, signal } = req;
+    const policy = init.policyOf(method);
+    const send = { htm: isSentAsGet(init, method) ? "GET" : "POST", url };
+    const ask = async (
+      source: Credentials,
+      why: Pick<AuthRequest, "reason" | "rejected" | "challenge">,
+    ) => {
+      init.checkTarget(url);
+      const auth = await askForAuth(source, { service, method, url, policy, signal, ...why });
+      const headers = await buildAuthHeaders(auth, send, signal);
+      return { auth, headers };
+    };
+
+    let source: Credentials | undefined;
     let first: Presented | undefined;
     try {
-      const source = chooseCredentials(init.auth, policy, req);
-      first = source && (await present(init, req, policy, source, { reason: "request" }));
+      source = chooseCredentials(init.auth, policy, req);
+      first = source && (await ask(source, { reason: "request" }));
     } catch (error) {
       if (policy.kind !== "public") {
         throw toCallError(error, false);
       }
     }
-    if (first === undefined || callerSet(req, first)) {
+    if (!source || !first || callerSet(req, first)) {
       return next(req);
     }
-    const { source, auth: rejected } = first;
-    let attempt = withHeaders(req, first.headers);
-    if (req.stream) {
-      return next(attempt);
-    }
-    // awaiting takes fewer turns than returning the promise
-    return await retryAfterUnauthenticated(
-      () => next(attempt),
-      async (challenge) => {
-        tellRejected(source, rejected, challenge);
+
+    const chosen = source;
+    const call = await keepRequest(req);
+    let { auth } = first;
+    // one retry, and one more for a nonce
+    let isRenewed = false;
+    let hasNonce = false;
+    return await sendAndRetry(
+      next,
+      withHeaders(call, first.headers),
+      (header) => dpopOf(auth)?.onNonce?.(header.get(dpopNonceHeader), url),
+      async ({ error: { code }, challenge }, isRepeatable) => {
+        const rejected = auth;
+        const wantsNonce = challenge?.params.get("error") === "use_dpop_nonce";
+        if (!wantsNonce) {
+          await tellRejected(chosen, rejected, challenge);
+        }
+        if (!isRepeatable || (wantsNonce ? hasNonce : isRenewed)) {
+          return undefined;
+        }
         try {
-          const why = { reason: "rejected", rejected, challenge } as const;
-          const fresh = await present(init, req, policy, source, why);
-          attempt = withHeaders(req, fresh.headers);
-          return !isSame(fresh.auth, rejected) && !callerSet(req, fresh);
+          if (wantsNonce) {
+            hasNonce = true;
+            return withHeaders(call, await buildAuthHeaders(auth, send, signal));
+          }
+          isRenewed = true;
+          const fresh = await ask(chosen, { reason: "rejected", rejected, challenge });
+          auth = fresh.auth;
+          return isSame(auth, rejected) || callerSet(call, fresh)
+            ? undefined
+            : withHeaders(call, fresh.headers);
         } catch (error) {
+          // for want of more scopes, the answer stays what it was
+          if (code === Code.PermissionDenied) {
+            return undefined;
+          }
           throw toCallError(error, true);
         }
       },
@@ -112,27 +140,17 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
 }
 
 interface Presented {
-  readonly source: Credentials;
   readonly auth: Auth;
   readonly headers: AuthHeaders;
 }
 
-async function present(
-  init: CredentialsInterceptorInit,
-  { service, method, url, signal }: UnaryRequest | StreamRequest,
-  policy: MethodPolicy,
-  source: Credentials,
-  why: Pick<AuthRequest, "reason" | "rejected" | "challenge">,
-): Promise<Presented> {
-  init.checkTarget(url);
-  const auth = await askForAuth(source, { service, method, url, policy, signal, ...why });
-  // interceptors of a client see POST also where GET goes over the wire
-  const isGet =
-    init.useHttpGet &&
+/** Interceptors of a client see POST also where GET goes over the wire. */
+function isSentAsGet({ useHttpGet }: CredentialsInterceptorInit, method: DescMethod): boolean {
+  return (
+    useHttpGet &&
     method.methodKind === "unary" &&
-    method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
-  const target = { htm: isGet ? "GET" : "POST", url };
-  return { source, auth, headers: await buildAuthHeaders(auth, target, signal) };
+    method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
+  );
 }
 
 /** What a credential source makes of it must not change the answer to the call. */
@@ -152,7 +170,7 @@ async function tellRejected(
  * Whether the caller brought a header of the credential for this call. Then the
  * caller wins. The secret of a gateway vouches for all `x-auth-` headers.
  */
-function callerSet({ header }: UnaryRequest | StreamRequest, { headers }: Presented): boolean {
+function callerSet({ header }: Call, { headers }: Presented): boolean {
   return (
     [...headers.keys()].some((name) => header.has(name)) ||
     (headers.has(gatewaySecretHeader) &&
@@ -168,7 +186,7 @@ function isSame(a: Auth, b: Auth): boolean {
 function chooseCredentials(
   auth: AuthOptions,
   policy: MethodPolicy,
-  req: UnaryRequest | StreamRequest,
+  req: Call,
 ): Credentials | undefined {
   const isPublic = policy.kind === "public";
   if (isPublic && auth.sendOnPublic !== "if-available") {

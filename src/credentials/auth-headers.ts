@@ -48,9 +48,13 @@ export function staticHeaders(auth: Auth): AuthHeaders {
   return prepare(auth).headers;
 }
 
+/** The part of a credential that needs a proof for each request. */
+export function dpopOf(auth: Auth): DpopAuth | undefined {
+  return prepare(auth).dpop;
+}
+
 interface Prepared {
   readonly headers: AuthHeaders;
-  /** The part that needs a proof for each request. */
   readonly dpop: DpopAuth | undefined;
 }
 

@@ -54,6 +54,13 @@ export interface DpopAuth {
   readonly type: "dpop";
   readonly token: string;
   readonly prove: DpopProver;
+  /** When the token stops being valid. Left out: unknown. */
+  readonly expiresAt?: Date;
+  /**
+   * Is told after each answer which nonce the server wants next (RFC 9449 §8.2),
+   * or `null` if it said nothing of that.
+   */
+  readonly onNonce?: (nonce: string | null, url: string) => void;
 }
 
 /** Makes the DPoP proof for one request. */
@@ -152,8 +159,12 @@ export const Auth = {
    * `Authorization: DPoP`, with a proof for each request (RFC 9449 §7.1).
    * `prove` makes the proof.
    */
-  dpop(token: string, prove: DpopProver): DpopAuth {
-    return conceal({ type: "dpop", token, prove });
+  dpop(
+    token: string,
+    prove: DpopProver,
+    options?: Pick<DpopAuth, "expiresAt" | "onNonce">,
+  ): DpopAuth {
+    return conceal({ type: "dpop", token, prove, ...options });
   },
 
   /** Several credentials at once. No two of them may use the same header. */

@@ -27,3 +27,12 @@ export function parseChallenges(value: string): Challenge[] {
   }
   return challenges;
 }
+
+/**
+ * The scopes that a token lacks, where a server names them: `insufficient_scope`,
+ * RFC 6750 §3.1. What is no scope-token (RFC 6749 §3.3) is left out.
+ */
+export function missingScopes(challenge: Challenge | undefined): string[] | undefined {
+  const isLacking = challenge?.params.get("error") === "insufficient_scope";
+  return (isLacking && challenge.params.get("scope")?.match(/[!#-[\]-~]+/g)) || undefined;
+}

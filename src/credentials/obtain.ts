@@ -8,12 +8,16 @@ import { AuthError, isAuthError } from "../errors.js";
  */
 export async function obtain<T>(signal: AbortSignal, ask: () => T | PromiseLike<T>): Promise<T> {
   try {
-    return await new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      // the signal ends with the call, and so does the listener
-      signal.addEventListener("abort", () => reject(signal.reason));
-      Promise.resolve(ask()).then(resolve, reject);
-    });
+    signal.throwIfAborted();
+    const answer = ask();
+    // most of the time there is a token at hand, and nothing to wait for
+    return "then" in Object(answer)
+      ? await new Promise((resolve, reject) => {
+          // the signal ends with the call, and so does the listener
+          signal.addEventListener("abort", () => reject(signal.reason));
+          Promise.resolve(answer).then(resolve, reject);
+        })
+      : await answer;
   } catch (error) {
     if (signal.aborted) {
       throw signal.reason;

@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { AUTH_HEADERS, gatewaySecretHeader, maxCredentialBytes } from "../headers.js";
+import { checkKnownOptions } from "../known-options.js";
 import type { AuthContext } from "./auth-context.js";
 import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
-import { checkKnownOptions } from "./known-options.js";
 import { invalidCredentials } from "./refusal.js";
 
 /** Which headers carry which part of the identity. Left out: that part is not read. */

@@ -1,8 +1,8 @@
 import type { Interceptor } from "@connectrpc/connect";
+import { checkKnownOptions } from "../known-options.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
 import { authContextKey } from "./auth-context.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
-import { checkKnownOptions } from "./known-options.js";
 
 /** Options of `createProtoAuthzInterceptor`. */
 export interface ProtoAuthzInterceptorOptions extends FallbackOptions {}

@@ -5,6 +5,7 @@ import {
   createContextKey,
   type Interceptor,
 } from "@connectrpc/connect";
+import { checkKnownOptions } from "../known-options.js";
 import { checkTables } from "../policy/check-tables.js";
 import { createMethodMatcher } from "../policy/method-pattern.js";
 import type { ServicePolicies } from "../policy/method-policy.js";
@@ -16,10 +17,10 @@ import {
   deleteHeaders,
   type IncomingCall,
   identifyBy,
+  respondWith,
 } from "./authenticate.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
 import { guardRoutes } from "./guard-routes.js";
-import { checkKnownOptions } from "./known-options.js";
 import { AuthzDeniedError, invalidCredentials, missingCredentials } from "./refusal.js";
 
 /** Options of `createServerAuth`. */
@@ -159,10 +160,12 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     if (req.contextValues.get(passedKey)) {
       return next(req); // it stands in the chain twice
     }
-    const identity = await admit(req);
+    const responseHeader = new Headers();
+    const identity = await admit({ ...req, responseHeader });
     deleteHeaders(req.header, identityHeaders);
     const contextValues = ownValues(req.contextValues).set(passedKey, true);
-    return runAs(identity, next, { ...req, contextValues });
+    const res = await runAs(identity, next, { ...req, contextValues });
+    return respondWith(responseHeader, res);
   };
 
   return {

@@ -45,7 +45,7 @@ describe("createAuthTransport", () => {
       name: "an unknown option",
       auth: { credential: Auth.jwt("t") },
       message:
-        'unknown auth option "credential"; there are credentials, internalCredentials, allowInsecureTransport, sendOnPublic',
+        'auth has no option "credential"; there are credentials, internalCredentials, allowInsecureTransport, sendOnPublic',
     },
     {
       name: "a string as credentials",

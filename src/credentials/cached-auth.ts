@@ -1,0 +1,68 @@
+import { checkKnownOptions } from "../known-options.js";
+import { askForAuth } from "./ask-for-auth.js";
+import type { AuthProvider, AuthRequest, CredentialSource } from "./auth-provider.js";
+import { type CachedAuth, createCachedSource } from "./cached-source.js";
+import type { TokenCacheOptions } from "./token-cache.js";
+
+/** Options of `cachedAuth`. */
+export interface CachedAuthOptions extends TokenCacheOptions {
+  /**
+   * Which calls share a credential: those for which this returns the same list.
+   * Default: all calls.
+   */
+  readonly key?: (request: AuthRequest) => readonly string[];
+}
+
+/**
+ * Keeps the credential that a function or another source returns, and asks for
+ * the next one in time. One request is under way at a time, however many calls
+ * wait, and it goes on when one of them is aborted.
+ *
+ * - Lives until `expiresAt`, else the `exp` of a JWT, else 5 minutes, at most a
+ *   day. `Auth.none()` is not kept.
+ * - Counts as expired 30 s before that, or after half of its life: then it only
+ *   serves where no other can be had.
+ * - Renewed in the background min(max(60 s, 20 % of its life), 5 min) earlier,
+ *   or half of what is left if that is less, when a call comes.
+ * - A failure is not repeated before a backoff of 1 s × 1.6ⁿ, at most 120 s, or
+ *   what `retryAfterMs` of the `AuthError` says. Until then calls get the
+ *   credential at hand while it is valid, else the error.
+ * - Asked for anew when a server answers `Unauthenticated` to the credential at
+ *   hand, every 10 s at most.
+ *
+ * Throws `TypeError` for an unknown option.
+ *
+ * ```ts
+ * const credentials = cachedAuth(async () => {
+ *   const { token, expiresAt } = await session.accessToken();
+ *   return Auth.bearer(token, { expiresAt });
+ * });
+ * ```
+ */
+export function cachedAuth(
+  provider: AuthProvider | CredentialSource,
+  options: CachedAuthOptions = {},
+): CachedAuth {
+  checkKnownOptions("cachedAuth", options, optionNames);
+  const { key } = options;
+  const source = createCachedSource(options, (request) => ({
+    key: key ? JSON.stringify(key(request)) : "",
+    fetch: async (signal) => askForAuth(provider, { ...request, signal }),
+  }));
+  return {
+    ...source,
+    rejected(auth, challenge) {
+      source.rejected(auth, challenge);
+      if ("rejected" in provider) {
+        provider.rejected?.(auth, challenge);
+      }
+    },
+  };
+}
+
+const optionNames: Record<keyof CachedAuthOptions, true> = {
+  key: true,
+  onEvent: true,
+  now: true,
+  timeoutMs: true,
+};
