@@ -1,8 +1,11 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import https from "node:https";
 import { listenOnLoopback } from "../../example/loopback.js";
 import { answerWithFault, createFaultPlan, type Faults, sendJson } from "./faulty-server.js";
+import { certificates } from "./mutual-tls.js";
 import type { TestClients } from "./oauth-clients.js";
 import type { resources } from "./provider.js";
+import { readTokenRequest, type TokenRequest } from "./token-request.js";
 
 /** What a server issues at first. */
 export interface AuthorizationServerOptions {
@@ -10,16 +13,8 @@ export interface AuthorizationServerOptions {
   readonly tokenLifetimeSeconds?: number;
   /** Whether a DPoP proof needs a nonce (RFC 9449 §8). Default: false, and no nonce is offered. */
   readonly dpopNonces?: boolean;
-}
-
-/** A POST to the token endpoint, the moment its body has arrived. */
-export interface TokenRequest {
-  readonly path: string;
-  readonly grantType: string | null;
-  readonly params: URLSearchParams;
-  readonly headers: Headers;
-  /** Of the answer; undefined until its head is sent. */
-  readonly status: number | undefined;
+  /** Whether it speaks TLS, and asks for a certificate: see `createTlsFetch`. Default: false. */
+  readonly tls?: boolean;
 }
 
 /** The metadata documents that are served, or the one that is served in place of both. */
@@ -70,10 +65,13 @@ export interface TestAuthorizationServer {
 export async function startAuthorizationServer(
   options: AuthorizationServerOptions = {},
 ): Promise<TestAuthorizationServer> {
-  const { dpopNonces = false } = options;
+  const { dpopNonces = false, tls = false } = options;
   let { tokenLifetimeSeconds = 300 } = options;
-  const server = createServer();
-  const { baseUrl: issuer, close } = await listenOnLoopback(server);
+  const server = tls
+    ? https.createServer({ ...certificates.server, requestCert: true, rejectUnauthorized: false })
+    : http.createServer();
+  const { baseUrl, close } = await listenOnLoopback(server);
+  const issuer = tls ? baseUrl.replace("http:", "https:") : baseUrl;
   const { createProviderFactory, resources } = await loadProvider();
   const { clients, createProvider } = await createProviderFactory(issuer, {
     tokenLifetimeSeconds: () => tokenLifetimeSeconds,
@@ -89,16 +87,7 @@ export async function startAuthorizationServer(
   let served: ServedMetadata = "both";
 
   const handleToken = async (req: IncomingMessage, res: ServerResponse, path: string) => {
-    const params = new URLSearchParams(await peekBody(req));
-    requests.push({
-      path,
-      grantType: params.get("grant_type"),
-      params,
-      headers: headersOf(req),
-      get status() {
-        return res.headersSent ? res.statusCode : undefined;
-      },
-    });
+    requests.push(await readTokenRequest(req, res, path));
     answerWithFault(faults.next(), req, res, () => void answer(req, res));
   };
 
@@ -197,30 +186,4 @@ async function loadProvider(): Promise<typeof import("./provider.js")> {
   } finally {
     console.warn = warn;
   }
-}
-
-function headersOf({ rawHeaders }: IncomingMessage): Headers {
-  const headers = new Headers();
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    headers.append(rawHeaders[i] ?? "", rawHeaders[i + 1] ?? "");
-  }
-  return headers;
-}
-
-/** Resolves to the body of a request, which can still be read by whoever handles it next. */
-function peekBody(req: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  const push = req.push.bind(req);
-  return new Promise((resolve) => {
-    req.push = (chunk: Buffer | null) => {
-      push(chunk);
-      if (chunk === null) {
-        resolve(Buffer.concat(chunks).toString());
-      } else {
-        chunks.push(chunk);
-      }
-      // true: bring the rest too, although nobody reads yet
-      return true;
-    };
-  });
 }

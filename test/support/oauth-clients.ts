@@ -1,5 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { exportJWK, generateKeyPair } from "jose";
 import type { ClientMetadata } from "oidc-provider";
+import { certificates, type KeyPair } from "./mutual-tls.js";
 
 /** A client that authenticates with a secret. */
 export interface SecretClient {
@@ -14,6 +16,12 @@ export interface KeyClient {
   readonly kid: string;
 }
 
+/** A client that shows a certificate (RFC 8705 §2.2), for `createTlsFetch`. Its tokens are bound to it. */
+export interface CertificateClient {
+  readonly clientId: string;
+  readonly certificate: KeyPair;
+}
+
 /** A client without authentication. */
 export interface PublicClient {
   readonly clientId: string;
@@ -26,6 +34,8 @@ export interface TestClients {
   readonly encoded: SecretClient;
   readonly post: SecretClient;
   readonly privateKeyJwt: KeyClient;
+  /** On a server with `tls` only. */
+  readonly mutualTls: CertificateClient;
   /** May refresh tokens and exchange them, and nothing else. */
   readonly public: PublicClient;
   /** May have `orders:read` only. */
@@ -48,8 +58,14 @@ export async function createTestClients(): Promise<{
     encoded: { clientId: "https://client.test/a b?c=%41+1", clientSecret: "a:b+c d%20&e=f/~" },
     post: { clientId: "post", clientSecret: "secret of post" },
     privateKeyJwt: { clientId: "private-key-jwt", privateKey, kid },
+    mutualTls: { clientId: "mutual-tls", certificate: certificates.client },
     public: { clientId: "public" },
     limited: { clientId: "limited", clientSecret: "secret of limited" },
+  };
+  const certificate = new X509Certificate(certificates.client.cert);
+  const certificateJwk = {
+    ...(await exportJWK(certificate.publicKey)),
+    x5c: [certificate.raw.toString("base64")],
   };
   const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: "ES256", use: "sig" };
   return {
@@ -68,6 +84,13 @@ export async function createTestClients(): Promise<{
         token_endpoint_auth_method: "private_key_jwt",
         token_endpoint_auth_signing_alg: "ES256",
         jwks: { keys: [publicJwk] },
+      },
+      {
+        ...confidential,
+        client_id: clients.mutualTls.clientId,
+        token_endpoint_auth_method: "self_signed_tls_client_auth",
+        tls_client_certificate_bound_access_tokens: true,
+        jwks: { keys: [certificateJwk] },
       },
       {
         ...confidential,

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { TLSSocket } from "node:tls";
 import { exportJWK, generateKeyPair } from "jose";
 import { errors, Provider, type ResourceServer } from "oidc-provider";
 import { createMemoryAdapter } from "./memory-adapter.js";
@@ -41,6 +42,13 @@ export async function createProviderFactory(
       // refresh tokens exist only where this scope does
       scopes: [...scopes, "offline_access"],
       clientDefaults: { id_token_signed_response_alg: "ES256" },
+      clientAuthMethods: [
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "self_signed_tls_client_auth",
+      ],
       enabledJWA: { dPoPSigningAlgValues: ["ES256", "Ed25519", "EdDSA"] },
       features: {
         devInteractions: { enabled: false },
@@ -49,6 +57,13 @@ export async function createProviderFactory(
         dPoP: dpopNonces
           ? { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true }
           : { enabled: true },
+        mTLS: {
+          enabled: true,
+          selfSignedTlsClientAuth: true,
+          certificateBoundAccessTokens: true,
+          getCertificate: ({ socket }) =>
+            socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined,
+        },
         resourceIndicators: {
           enabled: true,
           getResourceServerInfo: (_ctx, resource) => resourceServer(resource),
