@@ -13,6 +13,8 @@ export interface IncomingCall {
   readonly requestMethod: string;
   readonly method: DescMethod;
   readonly signal: AbortSignal;
+  /** Takes headers for the response, which are sent where the call succeeds. Left out: none are sent. */
+  readonly responseHeader?: Headers;
 }
 
 /** Finds out who is calling. */
@@ -46,14 +48,15 @@ export function createAuthenticatingInterceptor(
   const isSkipped = createMethodMatcher(skipMethods);
   const interceptor: Interceptor = (next) => async (req) => {
     let context = req.contextValues.get(authContextKey);
+    const responseHeader = new Headers();
     if (!isSkipped(req.method)) {
-      context = await identifyBy(authenticator, req);
+      context = await identifyBy(authenticator, { ...req, responseHeader });
       if (context === undefined) {
         throw missingCredentials(challengesOf([authenticator]));
       }
     }
     deleteHeaders(req.header, authenticator.identityHeaders);
-    return runAs(context, next, req);
+    return respondWith(responseHeader, await runAs(context, next, req));
   };
   return Object.assign(interceptor, authenticator);
 }
@@ -75,6 +78,17 @@ export async function identifyBy(
     throw invalidCredentials("the authentication returned something that is no identity");
   }
   return identity as AuthContext;
+}
+
+/** Adds headers to a response. Those of a stream are sent with its first message, which is later. */
+export function respondWith<T extends { readonly header: Headers }>(
+  responseHeader: Headers,
+  res: T,
+): T {
+  for (const [name, value] of responseHeader) {
+    res.header.set(name, value);
+  }
+  return res;
 }
 
 /** What to say to a call that has none of these credentials. */

@@ -11,6 +11,7 @@ export {
 export type { Authenticator, AuthInterceptor, IncomingCall } from "./authenticate.js";
 export type { AuthzRule } from "./authz-rules.js";
 export type { FallbackOptions } from "./decide.js";
+export type { DpopNonceOptions } from "./dpop-nonces.js";
 export {
   createGatewayAuthInterceptor,
   type GatewayAuthInterceptorOptions,
@@ -25,8 +26,14 @@ export type { JwtKeyOptions } from "./jwt-keys.js";
 export { createProtoAuthzInterceptor, type ProtoAuthzInterceptorOptions } from "./proto-authz.js";
 export { type AuthzDeniedDetails, AuthzDeniedError } from "./refusal.js";
 export {
+  createMemoryReplayStore,
+  type MemoryReplayStoreOptions,
+  type ReplayStore,
+} from "./replay-store.js";
+export {
   createServerAuth,
   type Denial,
   type ServerAuth,
   type ServerAuthOptions,
 } from "./server-auth.js";
+export type { DpopOptions } from "./verify-dpop.js";

@@ -1,10 +1,10 @@
+import { checkKnownOptions } from "../known-options.js";
 import type { AuthContext } from "./auth-context.js";
 import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
-import { bearerChallenge } from "./challenge.js";
 import { type JwtKeyOptions, resolveJwtKeys } from "./jwt-keys.js";
-import { checkKnownOptions } from "./known-options.js";
-import { readBearerToken } from "./read-credentials.js";
 import { invalidToken } from "./refusal.js";
+import { createTokenAuthenticator } from "./token-auth.js";
+import { createDpopVerifier, type DpopOptions } from "./verify-dpop.js";
 import { type JwtExpectations, type VerifiedClaims, verifyJwt } from "./verify-jwt.js";
 
 /**
@@ -40,16 +40,20 @@ export interface JwtAuthInterceptorOptions extends JwtKeyOptions {
   readonly clockToleranceSeconds?: number;
   /** Methods that need no credential, as method patterns. Default: none. */
   readonly skipMethods?: readonly string[];
+  /** Also accepts tokens that are bound to a key of the client (RFC 9449). Default: they are refused. */
+  readonly dpop?: DpopOptions;
 }
 
 /**
  * Authenticates callers by a JSON Web Token in `Authorization: Bearer`
  * (RFC 6750, RFC 9068, RFC 8725). The token needs a signature that verifies,
  * an `exp` that has not passed and a subject. Tokens bound to a key (`cnf`) are
- * refused: they are no bearer tokens.
+ * refused there: they are no bearer tokens. With `dpop` they pass in
+ * `Authorization: DPoP`, each call with a fresh proof of the key.
  *
- * Refuses with `Unauthenticated`, whatever is wrong with a token, and with
- * `Unavailable` where the key set cannot be fetched. Throws `TypeError` for
+ * Refuses with `Unauthenticated`, whatever is wrong with a token or proof, and
+ * with `Unavailable` where the key set cannot be fetched or the replay store
+ * does not answer. Throws `TypeError` for
  * options that contradict each other, such as a secret with an asymmetric
  * algorithm.
  *
@@ -83,18 +87,13 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
     ...(maxTokenAge !== undefined && { maxTokenAge }),
   };
   const mapping = options.claimsMapping ?? {};
+  const dpop =
+    "dpop" in options ? createDpopVerifier(options.dpop, clockToleranceSeconds) : undefined;
   return createAuthenticatingInterceptor(
-    {
-      identityHeaders: [],
-      challenge: bearerChallenge(),
-      async authenticate({ header }) {
-        const token = readBearerToken(header);
-        if (token === undefined) {
-          return undefined;
-        }
-        return toContext(await verifyJwt(token, keys, expectations), mapping);
-      },
-    },
+    createTokenAuthenticator(
+      async (token) => toContext(await verifyJwt(token, keys, expectations), mapping),
+      dpop,
+    ),
     options.skipMethods,
   );
 }
@@ -110,6 +109,7 @@ const optionNames: Record<keyof JwtAuthInterceptorOptions, true> = {
   maxTokenAge: true,
   clockToleranceSeconds: true,
   skipMethods: true,
+  dpop: true,
 };
 
 /** Seconds, or for `maxTokenAge` the forms of text that jose reads. */

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { wwwAuthenticateHeader } from "../headers.js";
-import { bearerChallenge } from "./challenge.js";
+import { dpopNonceHeader, wwwAuthenticateHeader } from "../headers.js";
+import { bearerChallenge, dpopChallenge } from "./challenge.js";
 
 /*
  * What clients are told, once:
@@ -9,6 +9,7 @@ import { bearerChallenge } from "./challenge.js";
  * |---|---|---|
  * | no credential | `Unauthenticated` | missing credentials |
  * | a bad token, whatever is wrong with it | `Unauthenticated` | invalid token |
+ * | a bad DPoP proof, or one without a current nonce | `Unauthenticated` | invalid DPoP proof |
  * | another bad credential, whatever is wrong with it | `Unauthenticated` | invalid credentials |
  * | what judges the credential does not answer | `Unavailable` | credentials cannot be verified at the moment |
  * | not allowed | `PermissionDenied` | access denied |
@@ -22,9 +23,33 @@ export function missingCredentials(challenges: readonly string[] = []): ConnectE
 }
 
 /** A token that is not accepted. `reason` is for the server's log and holds no secret. */
-export function invalidToken(reason: string): ConnectError {
-  const challenge = bearerChallenge({ error: "invalid_token" });
-  return refusal("invalid token", Code.Unauthenticated, reason, challenged([challenge]));
+export function invalidToken(
+  reason: string,
+  challenges: readonly string[] = [bearerChallenge({ error: "invalid_token" })],
+): ConnectError {
+  return refusal("invalid token", Code.Unauthenticated, reason, challenged(challenges));
+}
+
+/** A DPoP proof that is not accepted. `reason` is for the server's log and holds no secret. */
+export function invalidDpopProof(reason: string, algs: string): ConnectError {
+  const challenge = dpopChallenge({ error: "invalid_dpop_proof", algs });
+  return refusal("invalid DPoP proof", Code.Unauthenticated, reason, challenged([challenge]));
+}
+
+/** A DPoP proof that lacks the nonce of the server (RFC 9449 §9). `nonce` is for the next one. */
+export function dpopNonceNeeded(nonce: string, algs: string): ConnectError {
+  const challenge = dpopChallenge({ error: "use_dpop_nonce", algs });
+  const headers = challenged([challenge]);
+  headers.push([dpopNonceHeader, nonce]);
+  return refusal("invalid DPoP proof", Code.Unauthenticated, "proof: no current nonce", headers);
+}
+
+/** Puts other challenges into a refusal that has some. */
+export function rechallenge(error: unknown, challenges: readonly string[]): unknown {
+  if (error instanceof ConnectError && error.metadata.has(wwwAuthenticateHeader)) {
+    error.metadata.set(wwwAuthenticateHeader, challenges.join(", "));
+  }
+  return error;
 }
 
 /** Another credential that is not accepted. `reason` is for the server's log and holds no secret. */
@@ -41,7 +66,7 @@ function refusal(message: string, code: Code, reason: string, metadata?: Headers
   return new ConnectError(message, code, metadata, undefined, new Error(reason));
 }
 
-function challenged(challenges: readonly string[]): HeadersInit {
+function challenged(challenges: readonly string[]): [string, string][] {
   return challenges.map((challenge): [string, string] => [wwwAuthenticateHeader, challenge]);
 }
 

@@ -20,14 +20,18 @@ const tokenTypes = new Set(["jwt", "at+jwt"]);
 /**
  * Verifies a signed token and its time claims (RFC 7519 §7.2, RFC 8725).
  * Throws `Unauthenticated` for a token that is not to be accepted,
- * `Unavailable` where its key cannot be fetched.
+ * `Unavailable` where its key cannot be fetched. Which key a token is bound to
+ * (`cnf`) is not looked at here: `createTokenAuthenticator` does.
  */
 export async function verifyJwt(
   token: string,
   keys: JwtKeys,
   expectations: JwtExpectations,
 ): Promise<VerifiedClaims> {
-  checkForm(token);
+  const problem = formProblem(token);
+  if (problem !== undefined) {
+    throw invalidToken(`token: ${problem}`);
+  }
   const { issuer, audience, maxTokenAge, clockToleranceSeconds } = expectations;
   const options = {
     algorithms: keys.algorithms,
@@ -56,20 +60,18 @@ export async function verifyJwt(
   return checkClaims(verified.payload, clockToleranceSeconds);
 }
 
-/** Of several spellings of the same bytes only one passes, so that a token can be a key. */
-function checkForm(token: string): void {
+/**
+ * What makes a text no signed token, before anything of it is read. Of several
+ * spellings of the same bytes only one passes, so that a token can be a key.
+ */
+export function formProblem(token: string): string | undefined {
   const segments = token.split(".");
   if (segments.length !== 3) {
-    throw invalidToken(`token: ${segments.length} segments, a signed token has three`);
+    return `${segments.length} segments, a signed token has three`;
   }
-  for (const segment of segments) {
-    const canonical =
-      /^[\w-]+$/.test(segment) &&
-      Buffer.from(segment, "base64url").toString("base64url") === segment;
-    if (!canonical) {
-      throw invalidToken("token: a segment is not base64url (RFC 7515 §2)");
-    }
-  }
+  const isCanonical = (segment: string) =>
+    /^[\w-]+$/.test(segment) && Buffer.from(segment, "base64url").toString("base64url") === segment;
+  return segments.every(isCanonical) ? undefined : "a segment is not base64url (RFC 7515 §2)";
 }
 
 function mediaType(typ: string): string {
@@ -78,7 +80,7 @@ function mediaType(typ: string): string {
 }
 
 function checkClaims(claims: JWTPayload, toleranceSeconds: number): VerifiedClaims {
-  const { exp, iat, cnf } = claims;
+  const { exp, iat } = claims;
   // a time that a Date can hold, ECMA-262 §21.4.1.1
   if (typeof exp !== "number" || !(Math.abs(exp) <= 8.64e12)) {
     throw invalidToken('token: "exp" is not a time');
@@ -86,10 +88,6 @@ function checkClaims(claims: JWTPayload, toleranceSeconds: number): VerifiedClai
   const nowSeconds = Date.now() / 1000;
   if (iat !== undefined && !(typeof iat === "number" && iat <= nowSeconds + toleranceSeconds)) {
     throw invalidToken('token: "iat" is in the future');
-  }
-  // RFC 9449 §7.1, RFC 8705 §3: a token bound to a key does not count without that key
-  if (cnf !== undefined) {
-    throw invalidToken('token: bound to a key ("cnf"), so not a bearer token');
   }
   return { ...claims, exp };
 }

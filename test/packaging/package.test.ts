@@ -132,6 +132,7 @@ describe("connectrpc-auth", () => {
         "authContextKey",
         "createGatewayAuthInterceptor",
         "createJwtAuthInterceptor",
+        "createMemoryReplayStore",
         "createProtoAuthzInterceptor",
         "createServerAuth",
         "getAuthContext",
