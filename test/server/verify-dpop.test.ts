@@ -521,14 +521,22 @@ describe("a replay", () => {
     );
   });
 
-  test("is known by the key and the jti, beyond the window", async () => {
+  test.each([
+    { clockToleranceSeconds: 5, seconds: 65 },
+    { clockToleranceSeconds: 0, seconds: 61 },
+  ])("is known by the key and the jti for $seconds s", async (given) => {
     const added: [string, Date][] = [];
     const replayStore: ReplayStore = {
       add: async (key, expiresAt) => added.push([key, expiresAt]) > 0,
     };
-    await verify({ proof: await sign({ claims: { jti: "one" } }), options: { replayStore } });
+    const verifier = createDpopVerifier(
+      { publicOrigins, replayStore },
+      given.clockToleranceSeconds,
+    );
+    const call = incomingCall({ dpop: await sign({ claims: { jti: "one" } }) });
+    await verifier.verify(call, token, keys.jkt);
     const key = hashToken(`${keys.jkt}|one`);
-    expect(added).toEqual([[key, new Date((nowSeconds + 65) * 1000)]]);
+    expect(added).toEqual([[key, new Date((nowSeconds + given.seconds) * 1000)]]);
   });
 
   test("is none where another key uses the same jti", async () => {
