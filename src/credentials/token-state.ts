@@ -84,7 +84,7 @@ export function fetchFailed(
   const backoffMs = Math.min(1000 * 1.6 ** state.failures++ * (0.8 + random * 0.4), 120_000);
   state.error = error;
   // "Retry-After: 0" is no leave to hammer
-  state.retryAt = now + Math.max(Math.min(retryAfterMs ?? backoffMs, 300_000), 800);
+  state.retryAt = now + Math.max(Math.min(retryAfterMs || backoffMs, 300_000), 800);
 }
 
 /**
