@@ -8,7 +8,7 @@ const config: ViteUserConfig = defineConfig({
     // Generated code imports the package by its name: here it gets the sources.
     alias: [
       { find: /^connectrpc-auth$/, replacement: `${src}/index.ts` },
-      { find: /^connectrpc-auth\/(server|testing)$/, replacement: `${src}/$1/index.ts` },
+      { find: /^connectrpc-auth\/(oauth|server|testing)$/, replacement: `${src}/$1/index.ts` },
       { find: /^connectrpc-auth\/gen\/(.*?)(?:\.js)?$/, replacement: `${src}/gen/$1.ts` },
     ],
   },

@@ -8,9 +8,8 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { type Challenge, missingScopes, parseChallenges } from "../credentials/challenge.js";
+import { type Challenge, missingScopes, readChallenge } from "../credentials/challenge.js";
 import { AuthError } from "../errors.js";
-import { wwwAuthenticateHeader } from "../headers.js";
 
 /** A call on its way out. */
 export type Call = UnaryRequest | StreamRequest;
@@ -41,7 +40,7 @@ export async function sendAndRetry(
   const failed = async (error: unknown, isRepeatable: boolean) => {
     if (error instanceof ConnectError) {
       answered(error.metadata);
-      const challenge = parseChallenge(error);
+      const challenge = readChallenge(error.metadata);
       const isUnauthenticated = error.code === Code.Unauthenticated;
       if (isUnauthenticated || (error.code === Code.PermissionDenied && missingScopes(challenge))) {
         const renewed = await refused({ error, challenge }, isRepeatable);
@@ -89,12 +88,6 @@ export async function keepRequest(call: Call): Promise<Call> {
 
 function hasOneRequest({ method }: Call): boolean {
   return method.methodKind === "unary" || method.methodKind === "server_streaming";
-}
-
-/** Of several challenges the one that says what is wrong. */
-function parseChallenge({ metadata }: ConnectError): Challenge | undefined {
-  const challenges = parseChallenges(metadata.get(wwwAuthenticateHeader) ?? "");
-  return challenges.find(({ params }) => params.has("error")) ?? challenges[0];
 }
 
 /**

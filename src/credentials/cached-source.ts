@@ -22,9 +22,10 @@ export interface WantedToken {
 export function createCachedSource(
   options: TokenCacheOptions,
   wantedFor: (request: AuthRequest) => WantedToken | Promise<WantedToken>,
+  skewMs?: number,
 ): CachedAuth {
   const { onEvent } = options;
-  const cache = createTokenCache(options);
+  const cache = createTokenCache(options, skewMs);
   const get = ({ key, fetch }: WantedToken) => cache.get(key, fetch);
   const retried = async (request: AuthRequest, answer: Auth | Promise<Auth>) => {
     const auth = await answer;

@@ -1,3 +1,5 @@
+import { wwwAuthenticateHeader } from "../headers.js";
+
 /** One challenge of a `WWW-Authenticate` header (RFC 9110 §11.3). */
 export interface Challenge {
   /** In lower case: `bearer`, `dpop`. */
@@ -26,6 +28,12 @@ export function parseChallenges(value: string): Challenge[] {
     }
   }
   return challenges;
+}
+
+/** The challenge of an answer: of several the one that says what is wrong. */
+export function readChallenge(header: Headers): Challenge | undefined {
+  const challenges = parseChallenges(header.get(wwwAuthenticateHeader) ?? "");
+  return challenges.find(({ params }) => params.has("error")) ?? challenges[0];
 }
 
 /**

@@ -1,0 +1,73 @@
+import { AuthClientError } from "./auth-client-error.js";
+import { readLimited, readRetryAfter } from "./read-limited.js";
+
+/** A function such as the global `fetch`. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** An answer that has been read. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** Asks an authorization server, and reads at most 256 KiB of its answer. Throws `AuthClientError`. */
+export async function fetchAnswer(fetch: Fetch, url: string, init: RequestInit): Promise<Answer> {
+  const where = new URL(url);
+  const at = where.origin + where.pathname;
+  try {
+    // with a redirect the secret would go where the server says
+    const response = await fetch(url, { ...init, redirect: "manual" });
+    const { status, headers, type } = response;
+    if (type === "opaqueredirect" || (status >= 300 && status < 400)) {
+      throw new AuthClientError("redirect", `${at} redirects, which is not followed`, { status });
+    }
+    return { status, headers, text: await readLimited(response) };
+  } catch (error) {
+    if (error instanceof AuthClientError) {
+      throw error;
+    }
+    if (init.signal?.aborted) {
+      throw new AuthClientError("timeout", `no answer from ${at} in time`);
+    }
+    // not as the cause: the error of a custom fetch may show the request
+    const code = String(Object(Object(error).cause).code);
+    const reason = /^[A-Z_]{3,40}$/.test(code) ? `: ${code}` : "";
+    throw new AuthClientError("network_error", `no answer from ${at}${reason}`);
+  }
+}
+
+/** What an answer that is no success means (RFC 6749 §5.2). */
+export function toError(at: string, answer: Answer, now: Date): AuthClientError {
+  const { status, headers } = answer;
+  const { error } = parseObject(answer.text) ?? {};
+  // a code, and not whatever a server may echo
+  const code = typeof error === "string" && /^[a-z_]{1,64}$/.test(error) ? error : "http_error";
+  const hint = hints[code];
+  return new AuthClientError(
+    code,
+    `${at} answered ${code === "http_error" ? "" : `${code}, `}HTTP ${status}${hint ? `: ${hint}` : ""}`,
+    { status, retryAfterMs: readRetryAfter(headers, now) },
+  );
+}
+
+const hints: Readonly<Record<string, string>> = {
+  invalid_client: "check clientId, the secret or key, and clientAuthentication",
+  invalid_grant: "the refresh token or subject token has expired, was revoked or was used before",
+  unauthorized_client: "the client is not registered for this grant",
+  invalid_scope: "the client may not have one of these scopes",
+  invalid_target: "the server does not know this resource, or takes one at a time",
+  use_dpop_nonce: "the server refused the nonce that it gave",
+};
+
+/** The object that a JSON text is. `undefined` for other text. */
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value))
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,42 @@
+import type { AuthEventListener } from "../credentials/auth-event.js";
+import { checkKnownOptions } from "../known-options.js";
+import type { TokenEndpointOptions } from "./token-endpoint.js";
+
+/** What all OAuth credentials take. */
+export interface OAuthOptions extends TokenEndpointOptions {
+  /** The resource indicators of the APIs that the token is for, one or several (RFC 8707). Default: none. */
+  readonly resource?: string | readonly string[] | undefined;
+  /** How long before its expiry a token counts as expired, in seconds; half of its life at most. Default: 30. */
+  readonly refreshSkewSeconds?: number;
+  /** Is told of tokens that come, are renewed, fail to come or are refused. */
+  readonly onEvent?: AuthEventListener | undefined;
+}
+
+/** Throws `TypeError` for an option that there is not, and for a skew that is no time. */
+export function checkOAuthOptions<T extends OAuthOptions>(
+  factory: string,
+  options: T,
+  own: Readonly<Record<Exclude<keyof T, keyof OAuthOptions>, true>>,
+): void {
+  checkKnownOptions<OAuthOptions>(factory, options, { ...optionNames, ...own });
+  const { refreshSkewSeconds = 30 } = options;
+  if (!(Number.isFinite(refreshSkewSeconds) && refreshSkewSeconds >= 0)) {
+    throw new TypeError(`refreshSkewSeconds ${refreshSkewSeconds} must be a number of seconds`);
+  }
+}
+
+const optionNames: Record<keyof OAuthOptions, true> = {
+  issuer: true,
+  clientId: true,
+  clientSecret: true,
+  clientAuthentication: true,
+  tokenEndpoint: true,
+  dpop: true,
+  parameters: true,
+  fetch: true,
+  now: true,
+  timeoutMs: true,
+  resource: true,
+  refreshSkewSeconds: true,
+  onEvent: true,
+};

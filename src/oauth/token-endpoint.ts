@@ -1,0 +1,234 @@
+import {
+  allowInsecureRequests,
+  type Client,
+  customFetch,
+  genericTokenEndpointRequest,
+  processGenericTokenEndpointResponse,
+} from "oauth4webapi";
+import { Auth, type BearerAuth, type DpopAuth } from "../credentials/auth.js";
+import { lifetimeOf } from "../credentials/token-lifetime.js";
+import { dpopHeader, dpopNonceHeader } from "../headers.js";
+import { createSteadyClock } from "../steady-clock.js";
+import { AuthClientError } from "./auth-client-error.js";
+import { type ClientAuthentication, clientSecretBasic } from "./client-authentication.js";
+import { createDiscovery } from "./discovery.js";
+import { createDpopNonces } from "./dpop-nonces.js";
+import { createDpopSigner, type DpopKeyOptions, type DpopProofInit } from "./dpop-proof.js";
+import { type Answer, type Fetch, fetchAnswer, parseObject, toError } from "./limited-fetch.js";
+
+/** Which authorization server is asked for tokens, and by which client. */
+export interface TokenEndpointOptions {
+  /** The issuer's URL (RFC 8414 §2): https, or http on loopback. */
+  readonly issuer: string;
+  readonly clientId: string;
+  /** The client's secret. Default: none, and then `clientAuthentication` is asked for, or the client is public. */
+  readonly clientSecret?: string | undefined;
+  /** How the client authenticates. Default: `clientSecretBasic(clientSecret)`. */
+  readonly clientAuthentication?: ClientAuthentication;
+  /**
+   * The token endpoint. Default: what the issuer's metadata say (RFC 8414), else
+   * `${issuer}/api/v1/auth/oauth/token` where it publishes none (404).
+   */
+  readonly tokenEndpoint?: string;
+  /** Bind tokens to a key (RFC 9449). A server that answers with a bearer token is refused. Default: false. */
+  readonly dpop?: boolean | DpopKeyOptions;
+  /** Further parameters of token requests, such as `audience` where a server has it in place of `resource`. Default: none. */
+  readonly parameters?: Readonly<Record<string, string>>;
+  /** Used in place of the global `fetch`: with a proxy, or a client certificate. */
+  readonly fetch?: Fetch;
+  /** The clock, for tests. Default: the system's. */
+  readonly now?: (() => Date) | undefined;
+  /** How long a request may take, in milliseconds. Default: 10,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A successful answer of a token endpoint (RFC 6749 §5.1). */
+export interface TokenResponse {
+  readonly access_token: string;
+  readonly token_type: "Bearer" | "DPoP";
+  /** When it expires, in seconds since the epoch: by `expires_in`, else `exp` of a JWT, else in 5 minutes. */
+  readonly expires_at: number;
+  /** What was granted, separated by spaces. May be less than was asked for. */
+  readonly scope?: string;
+  readonly refresh_token?: string;
+}
+
+/** A grant: its type, and its parameters. Those with several values are there several times. */
+export interface Grant {
+  readonly type: string;
+  readonly scopes: readonly string[];
+  readonly resources: readonly string[];
+  readonly parameters?: readonly (readonly [name: string, value: string])[];
+}
+
+/** The token endpoint of an authorization server, for one client. */
+export interface TokenEndpoint {
+  /** Asks for a token. Throws `AuthClientError`. */
+  request(grant: Grant, signal: AbortSignal): Promise<TokenResponse>;
+  /** The credential that presents a token to APIs. */
+  toAuth(response: TokenResponse): BearerAuth | DpopAuth;
+  /** Makes a proof with the key of this client, for an API. */
+  prove(request: DpopProofInit): Promise<string>;
+}
+
+/** Makes the part that all OAuth credentials stand on. Throws `TypeError` for wrong options. */
+export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
+  const { clientId, dpop, parameters = {}, now = () => new Date(), timeoutMs = 10_000 } = options;
+  const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
+  const { authenticate, usesMtlsEndpoints = false } = authenticationOf(options);
+  const clock = createSteadyClock(options.now);
+  const discover = createDiscovery({
+    issuer: options.issuer,
+    tokenEndpoint: options.tokenEndpoint,
+    fetch,
+    now,
+    clock,
+    timeoutMs,
+  });
+  const client: Client = { client_id: clientId, use_mtls_endpoint_aliases: usesMtlsEndpoints };
+  const sign = dpop ? createDpopSigner(dpop === true ? {} : dpop, now) : undefined;
+  // RFC 9449 §8.2: a nonce of the authorization server is none for an API
+  const serverNonces = createDpopNonces();
+  const apiNonces = createDpopNonces();
+
+  const send = async (
+    { type, scopes, resources, parameters: own = [] }: Grant,
+    signal: AbortSignal,
+  ) => {
+    const server = await discover();
+    const form = new URLSearchParams([
+      ...Object.entries(parameters),
+      ...own.map(([name, value]): [string, string] => [name, value]),
+      ...(scopes.length > 0 ? [["scope", scopes.join(" ")]] : []),
+      ...resources.map((resource) => ["resource", resource]),
+    ]);
+    let at = "the token endpoint";
+    let answer: Answer | undefined;
+    await genericTokenEndpointRequest(server, client, authenticate, type, form, {
+      signal,
+      // those that are neither https nor loopback have been refused
+      [allowInsecureRequests]: true,
+      [customFetch]: async (url, init) => {
+        at = `the token endpoint ${url.replace(/[?#].*/s, "")}`;
+        const headers = new Headers(init.headers);
+        if (sign) {
+          const nonce = await serverNonces.get(url);
+          const htu = url.replace(/[?#].*/s, "");
+          headers.set(dpopHeader, await sign({ htm: "POST", htu, ...(nonce && { nonce }) }));
+        }
+        answer = await fetchAnswer(fetch, url, { ...init, headers });
+        serverNonces.note(url, answer.headers.get(dpopNonceHeader));
+        return new Response();
+      },
+    });
+    if (!answer) {
+      throw new AuthClientError("network_error", `no answer from ${at}`);
+    }
+    return { server, answer, at };
+  };
+
+  return {
+    async request(grant, signal) {
+      const start = now().getTime();
+      let { server, answer, at } = await send(grant, signal);
+      if (answer.status !== 200) {
+        let error = toError(at, answer, now());
+        // RFC 9449 §8: once more, with the nonce that came with the refusal
+        if (sign && error.code === "use_dpop_nonce" && answer.headers.has(dpopNonceHeader)) {
+          ({ server, answer, at } = await send(grant, signal));
+          error = toError(at, answer, now());
+        }
+        if (answer.status !== 200) {
+          throw error;
+        }
+      }
+      const body = parseObject(answer.text);
+      const lifetime = lifetimeSeconds(body?.expires_in);
+      if (!body || Number.isNaN(lifetime)) {
+        throw new AuthClientError("invalid_response", `${at} answered with no token response`);
+      }
+      // an ID token beside it is not ours to judge
+      const { id_token: _, expires_in: __, ...plain } = body;
+      const response = await processGenericTokenEndpointResponse(
+        server,
+        client,
+        Response.json(plain),
+      ).catch(() => {
+        throw new AuthClientError("invalid_response", `${at} answered with no token response`);
+      });
+      const isDpop = response.token_type === "dpop";
+      if (isDpop !== Boolean(sign)) {
+        // RFC 9449 §5: a bearer token in place of a bound one is a downgrade
+        throw new AuthClientError(
+          "token_type_mismatch",
+          `${at} answered with a ${isDpop ? "DPoP" : "Bearer"} token; ${sign ? "the key must be bound" : "set dpop"}`,
+        );
+      }
+      // counted from before the request, to be on the safe side
+      const lifetimeMs =
+        lifetime === undefined
+          ? lifetimeOf(Auth.bearer(response.access_token), start)
+          : lifetime * 1000;
+      if (lifetimeMs <= 0) {
+        throw new AuthClientError("expired_token", `${at} answered with an expired token`);
+      }
+      const scope = response.scope ?? (grant.scopes.join(" ") || undefined);
+      return {
+        access_token: response.access_token,
+        token_type: isDpop ? "DPoP" : "Bearer",
+        expires_at: Math.floor((start + lifetimeMs) / 1000),
+        // RFC 6749 §5.1: left out if it is what was asked for
+        ...(scope !== undefined && { scope }),
+        ...(response.refresh_token !== undefined && { refresh_token: response.refresh_token }),
+      };
+    },
+    toAuth({ access_token, token_type, expires_at }) {
+      const expires = { expiresAt: new Date(expires_at * 1000) };
+      return token_type === "Bearer"
+        ? Auth.bearer(access_token, expires)
+        : Auth.dpop(access_token, prove, {
+            ...expires,
+            onNonce: (nonce, url) => apiNonces.note(url, nonce),
+          });
+    },
+    prove,
+  };
+
+  async function prove(request: DpopProofInit): Promise<string> {
+    if (!sign) {
+      throw new TypeError("a DPoP proof needs the option dpop");
+    }
+    const nonce = request.nonce ?? (await apiNonces.get(request.htu));
+    return sign({ ...request, ...(nonce !== undefined && { nonce }) });
+  }
+}
+
+/** Seconds, as a number or in digits; capped, so that a date can hold it. `NaN` for anything else. */
+function lifetimeSeconds(value: unknown): number | undefined {
+  if (value === undefined || value === null) {
+    return undefined;
+  }
+  const seconds = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  return typeof seconds === "number" && seconds >= 0
+    ? Math.min(Math.floor(seconds), 10 * 365 * 86_400)
+    : Number.NaN;
+}
+
+function authenticationOf(options: TokenEndpointOptions): ClientAuthentication {
+  const { clientId, clientSecret, clientAuthentication } = options;
+  if (typeof clientId !== "string" || clientId === "") {
+    throw new TypeError("clientId must be a string that is not empty");
+  }
+  if ("clientSecret" in options && "clientAuthentication" in options) {
+    throw new TypeError("clientSecret and clientAuthentication exclude each other");
+  }
+  if (clientAuthentication) {
+    return clientAuthentication;
+  }
+  if (clientSecret === undefined) {
+    throw new TypeError(
+      "clientSecret is missing; pass clientAuthentication: publicClient() for a client without one",
+    );
+  }
+  return clientSecretBasic(clientSecret);
+}

@@ -1,0 +1,112 @@
+import type { AuthRequest } from "../credentials/auth-provider.js";
+import { type CachedAuth, createCachedSource } from "../credentials/cached-source.js";
+import { toAuthError } from "./auth-client-error.js";
+import { sha256 } from "./base64url.js";
+import { checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
+import { type ScopeOptions, skewOf } from "./scoped-source.js";
+import { parseResource } from "./scopes.js";
+import { createScopesOfCall } from "./scopes-of-call.js";
+import { createTokenEndpoint } from "./token-endpoint.js";
+
+/** A token, or a function that is asked for it with every call. */
+export type TokenOfCall = string | ((request: AuthRequest) => string | Promise<string>);
+
+/** Options of `tokenExchange`. */
+export interface TokenExchangeOptions extends OAuthOptions, ScopeOptions {
+  /** The token of the party that the call is made for. */
+  readonly subjectToken: TokenOfCall;
+  /** Its type (RFC 8693 §3). Default: `urn:ietf:params:oauth:token-type:access_token`. */
+  readonly subjectTokenType?: string;
+  /** The token of the party that acts for it. Default: none. */
+  readonly actorToken?: TokenOfCall;
+  /** Its type. Default: `urn:ietf:params:oauth:token-type:access_token`. */
+  readonly actorTokenType?: string;
+  /** Default: the server decides. */
+  readonly requestedTokenType?: string;
+  /** The logical names of the APIs that the token is for. Default: none. */
+  readonly audience?: string | readonly string[];
+}
+
+const accessTokenType = "urn:ietf:params:oauth:token-type:access_token";
+
+/**
+ * Tokens for calls that a service makes for the one who called it: token
+ * exchange (RFC 8693). There is one token for each subject, actor and list of
+ * scopes, of the last 1,000; they are kept under the hash of the tokens that
+ * they were exchanged for. Errors are those of `clientCredentials`.
+ *
+ * ```ts
+ * const credentials = tokenExchange({
+ *   issuer: "https://auth.acme.dev",
+ *   clientId: "orders",
+ *   clientSecret,
+ *   subjectToken: () => tokenOfCaller(),
+ *   resource: "https://billing.acme.dev",
+ *   scope: "from-policy",
+ * });
+ * ```
+ */
+export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
+  checkOAuthOptions("tokenExchange", options, {
+    scope: true,
+    subjectToken: true,
+    subjectTokenType: true,
+    actorToken: true,
+    actorTokenType: true,
+    requestedTokenType: true,
+    audience: true,
+  });
+  const { subjectToken, actorToken, requestedTokenType, audience = [] } = options;
+  const { subjectTokenType = accessTokenType, actorTokenType = accessTokenType } = options;
+  const endpoint = createTokenEndpoint(options);
+  const resources = parseResource(options.resource);
+  const scopesOfCall = createScopesOfCall(options.scope);
+  const constant: [string, string][] = [
+    ...[audience].flat().map((name): [string, string] => ["audience", name]),
+    ...(requestedTokenType === undefined
+      ? []
+      : [["requested_token_type", requestedTokenType] satisfies [string, string]]),
+  ];
+
+  return createCachedSource(
+    options,
+    async (call) => {
+      const scopes = scopesOfCall.get(call);
+      const subject = await tokenOf("subjectToken", subjectToken, call);
+      const parameters: [string, string][] = [
+        ...constant,
+        ["subject_token", subject],
+        ["subject_token_type", subjectTokenType],
+      ];
+      const key = [await sha256(subject), ...scopes];
+      if (actorToken !== undefined) {
+        const actor = await tokenOf("actorToken", actorToken, call);
+        parameters.push(["actor_token", actor], ["actor_token_type", actorTokenType]);
+        key.unshift(await sha256(actor));
+      }
+      return {
+        // a scope is never mistaken for a hash: the actor's is there always or never
+        key: JSON.stringify(key),
+        async fetch(signal) {
+          try {
+            const type = "urn:ietf:params:oauth:grant-type:token-exchange";
+            return endpoint.toAuth(
+              await endpoint.request({ type, scopes, resources, parameters }, signal),
+            );
+          } catch (error) {
+            throw toAuthError(error);
+          }
+        },
+      };
+    },
+    skewOf(options),
+  );
+}
+
+async function tokenOf(option: string, token: TokenOfCall, call: AuthRequest): Promise<string> {
+  const value = typeof token === "function" ? await token(call) : token;
+  if (typeof value !== "string" || value === "") {
+    throw new TypeError(`${option} must be a string that is not empty`);
+  }
+  return value;
+}
