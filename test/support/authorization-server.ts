@@ -49,6 +49,8 @@ export interface TestAuthorizationServer {
   setTokenLifetime(seconds: number): void;
   /** Refuses every nonce that it gave out. */
   restartNonces(): void;
+  /** Signs with another key from now on, and publishes no older one. */
+  rotateKeys(): Promise<void>;
   /** Makes a refresh token. Using it rotates it; using it again revokes what came from it. */
   createRefreshToken(options: RefreshTokenOptions): Promise<string>;
   /** Sets the faults of the token endpoint. */
@@ -73,12 +75,16 @@ export async function startAuthorizationServer(
   const { baseUrl, close } = await listenOnLoopback(server);
   const issuer = tls ? baseUrl.replace("http:", "https:") : baseUrl;
   const { createProviderFactory, resources } = await loadProvider();
-  const { clients, createProvider } = await createProviderFactory(issuer, {
+  const { clients, createProvider, rotateKeys } = await createProviderFactory(issuer, {
     tokenLifetimeSeconds: () => tokenLifetimeSeconds,
     dpopNonces,
   });
   let provider = createProvider();
   let answer = provider.callback();
+  const restart = () => {
+    provider = createProvider();
+    answer = provider.callback();
+  };
 
   const requests: TokenRequest[] = [];
   const discoveryRequests: string[] = [];
@@ -131,9 +137,10 @@ export async function startAuthorizationServer(
     setTokenLifetime(seconds) {
       tokenLifetimeSeconds = seconds;
     },
-    restartNonces() {
-      provider = createProvider();
-      answer = provider.callback();
+    restartNonces: restart,
+    async rotateKeys() {
+      await rotateKeys();
+      restart();
     },
     async createRefreshToken({ clientId, scope, dpopJkt, subject = "alice", ...rest }) {
       const granted = rest.resources ?? [resources.orders];

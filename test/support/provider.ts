@@ -21,24 +21,28 @@ export interface ProviderOptions {
   readonly dpopNonces: boolean;
 }
 
-/**
- * Returns the clients of an issuer, and what makes its provider. One that is
- * made anew knows the keys and tokens of the one before it, but not its nonces.
- */
+export interface ProviderFactory {
+  readonly clients: TestClients;
+  /** One that is made anew knows the keys and tokens of the one before it, but not its nonces. */
+  readonly createProvider: () => Provider;
+  /** The next provider signs with another key, and publishes no older one. */
+  readonly rotateKeys: () => Promise<void>;
+}
+
+/** Returns the clients of an issuer, and what makes its provider. */
 export async function createProviderFactory(
   issuer: string,
   { tokenLifetimeSeconds, dpopNonces }: ProviderOptions,
-): Promise<{ clients: TestClients; createProvider: () => Provider }> {
+): Promise<ProviderFactory> {
   const { clients, metadata } = await createTestClients();
-  const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
-  const signingKey = { ...(await exportJWK(privateKey)), kid: "as-1", alg: "ES256", use: "sig" };
+  let signing = await createSigningKey(1);
   const adapter = createMemoryAdapter();
 
   const createProvider = () => {
     const provider = new Provider(issuer, {
       adapter,
       clients: metadata,
-      jwks: { keys: [signingKey] },
+      jwks: { keys: [signing.jwk] },
       // refresh tokens exist only where this scope does
       scopes: [...scopes, "offline_access"],
       clientDefaults: { id_token_signed_response_alg: "ES256" },
@@ -80,10 +84,22 @@ export async function createProviderFactory(
       extraTokenClaims: (_ctx, token) => actOf(token),
       clientBasedCORS: () => true,
     });
-    registerTokenExchange(provider, publicKey);
+    registerTokenExchange(provider, signing.publicKey);
     return provider;
   };
-  return { clients, createProvider };
+  return {
+    clients,
+    createProvider,
+    async rotateKeys() {
+      signing = await createSigningKey(signing.number + 1);
+    },
+  };
+}
+
+async function createSigningKey(number: number) {
+  const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwk = { ...(await exportJWK(privateKey)), kid: `as-${number}`, alg: "ES256", use: "sig" };
+  return { number, publicKey, jwk };
 }
 
 function resourceServer(resource: string): ResourceServer {
