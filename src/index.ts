@@ -27,6 +27,7 @@ export {
   type DpopProver,
   type GatewayAuth,
   type HeaderAuth,
+  isAuthenticated,
   isBasicAuth,
   isJwtAuth,
   type JwtAuth,
@@ -40,9 +41,19 @@ export type {
   CredentialSource,
   Credentials,
 } from "./credentials/auth-provider.js";
+export { encodeBasicAuth } from "./credentials/basic-auth.js";
 export { type CachedAuthOptions, cachedAuth } from "./credentials/cached-auth.js";
 export type { CachedAuth } from "./credentials/cached-source.js";
 export type { Challenge } from "./credentials/challenge.js";
+export { firstAvailable, together } from "./credentials/combine.js";
+export type { LoginFields } from "./credentials/login-endpoint.js";
+export type { LoginResult } from "./credentials/login-result.js";
+export {
+  type PasswordLogin,
+  type PasswordLoginOptions,
+  passwordLogin,
+} from "./credentials/password-login.js";
+export type { RetryOptions } from "./credentials/retry-transient.js";
 export type { TokenCacheOptions } from "./credentials/token-cache.js";
 export { AuthError, type AuthErrorCode, isAuthError } from "./errors.js";
 export { AUTH_HEADERS } from "./headers.js";

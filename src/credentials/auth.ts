@@ -192,6 +192,16 @@ export function isJwtAuth(auth: Auth): auth is JwtAuth {
 }
 
 /**
+ * Whether a credential presents somebody: none at all does not, nor `none`, nor
+ * several of those. A password does, though it has yet to be exchanged.
+ */
+export function isAuthenticated(auth: Auth | undefined): boolean {
+  return auth?.type === "all"
+    ? auth.auths.some(isAuthenticated)
+    : auth !== undefined && auth.type !== "none";
+}
+
+/**
  * The value of the `Authorization` header for a token: `Bearer <token>`.
  *
  * Throws `AuthError` (`credentials_invalid`) for a credential that has no such

@@ -1,0 +1,181 @@
+import { AuthError, isAuthError } from "../errors.js";
+import { checkKnownOptions } from "../known-options.js";
+import { isLoopback } from "../loopback.js";
+
+/** What the fields of a request and of its answer are called, where it is not the name here. */
+export interface LoginFields {
+  readonly user?: string;
+  readonly password?: string;
+  readonly access_token?: string;
+  readonly refresh_token?: string;
+  readonly expires_in?: string;
+  readonly expires_at?: string;
+  readonly token_type?: string;
+}
+
+/** Settings of an endpoint. */
+export interface LoginEndpointOptions {
+  /** Used in place of the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+  /** Names of JSON fields: `{ user: "email", access_token: "token" }`. Default: the names here. */
+  readonly fields?: LoginFields | undefined;
+  /** The clock, for tests. Default: the system's. */
+  readonly now?: (() => Date) | undefined;
+}
+
+/** Posts JSON, and returns the JSON that comes back. Throws `AuthError`. */
+export type LoginEndpoint = (body: LoginFields, signal: AbortSignal) => Promise<object>;
+
+const maxBytes = 256 * 1024;
+
+/**
+ * Makes the function that posts to a URL for `option`: `login` or `refresh`.
+ * Redirects are not followed, an answer is read up to 256 KiB, and no error
+ * shows any of what went to and fro.
+ *
+ * Throws `TypeError` where it is no https URL (http only on loopback).
+ */
+export function createLoginEndpoint(
+  option: string,
+  url: string | URL,
+  { fetch, fields = {}, now = () => new Date() }: LoginEndpointOptions,
+): LoginEndpoint {
+  checkKnownOptions("fields", fields, fieldNames);
+  const target = parseEndpoint(option, url);
+  // a query may hold a key
+  const shown = `the ${option} endpoint ${target.origin}${target.pathname}`;
+  return async (body, signal) => {
+    try {
+      const send = fetch ?? globalThis.fetch;
+      const response = await send(target.href, {
+        method: "POST",
+        headers: { "content-type": "application/json", accept: "application/json" },
+        body: JSON.stringify(toTheirs(body, fields)),
+        cache: "no-store",
+        redirect: "manual", // with one the password would go where the server says
+        signal,
+      });
+      if (!response.ok || response.redirected) {
+        response.body?.cancel().catch(() => {});
+        throw refusal(shown, response, now());
+      }
+      return toOurs(parseObject(await readLimited(response)), fields, shown);
+    } catch (error) {
+      if (signal.aborted) {
+        throw signal.reason;
+      }
+      // not as the cause: the error of another fetch may show the request
+      const code = String(Object(Object(error).cause).code);
+      const reason = /^[A-Z_]{3,40}$/.test(code) ? `: ${code}` : "";
+      throw isAuthError(error)
+        ? error
+        : new AuthError("credentials_unavailable", `no answer from ${shown}${reason}`);
+    }
+  };
+}
+
+const fieldNames: Record<keyof LoginFields, true> = {
+  user: true,
+  password: true,
+  access_token: true,
+  refresh_token: true,
+  expires_in: true,
+  expires_at: true,
+  token_type: true,
+};
+
+function parseEndpoint(option: string, text: string | URL): URL {
+  let url: URL | undefined;
+  try {
+    // a path is resolved as fetch does it, against the page
+    url = new URL(text, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch {
+    // said below
+  }
+  if (url?.username || url?.password) {
+    throw new TypeError(`${option} must be a URL without user name and password`);
+  }
+  if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback(url))) {
+    const shown = url ? `${url.origin}${url.pathname}` : String(text);
+    throw new TypeError(
+      `${option} ${JSON.stringify(shown)} must be an https URL (http only on loopback)`,
+    );
+  }
+  return url;
+}
+
+function refusal(shown: string, { status, type, headers, redirected }: Response, now: Date) {
+  if (redirected || type === "opaqueredirect" || (status >= 300 && status < 400)) {
+    return new AuthError("credentials_failed", `${shown} redirects, which is not followed`);
+  }
+  return new AuthError(
+    status === 408 || status === 429 || status >= 500
+      ? "credentials_unavailable"
+      : "credentials_failed",
+    `${shown} answered with status ${status}`,
+    undefined,
+    parseRetryAfter(headers.get("retry-after"), now),
+  );
+}
+
+/** `Retry-After` in milliseconds: seconds, or a date (RFC 9110 §10.2.3). */
+function parseRetryAfter(value: string | null, now: Date): number | undefined {
+  const text = value?.trim() ?? "";
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now.getTime();
+  return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
+}
+
+/** The text of an answer. `undefined` where it is too long. */
+async function readLimited({ body }: Response): Promise<string | undefined> {
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let bytes = 0; reader; ) {
+    const { done, value } = await reader.read();
+    if (done) {
+      break;
+    }
+    bytes += value.byteLength;
+    if (bytes > maxBytes) {
+      await reader.cancel().catch(() => {});
+      return undefined;
+    }
+    text += decoder.decode(value, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function parseObject(text: string | undefined): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? "");
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    // what a parser says quotes the text
+    return undefined;
+  }
+}
+
+function toTheirs(body: LoginFields, names: LoginFields): object {
+  const entries = Object.entries(names);
+  return Object.fromEntries(
+    Object.entries(body).map(([ours, value]) => [
+      entries.find(([name]) => name === ours)?.[1] ?? ours,
+      value,
+    ]),
+  );
+}
+
+/** The answer under our names. A field that is `null` is none. */
+function toOurs(answer: object | undefined, names: LoginFields, shown: string): object {
+  const theirs = new Map(Object.entries(answer ?? {}).filter(([, value]) => value !== null));
+  const ours = new Map(theirs);
+  for (const [name, theirName] of Object.entries(names)) {
+    if (theirs.has(theirName)) {
+      ours.set(name, theirs.get(theirName));
+    }
+  }
+  if (!ours.has("access_token")) {
+    throw new AuthError("credentials_failed", `${shown} answered without JSON that has a token`);
+  }
+  return Object.fromEntries(ours);
+}
