@@ -14,12 +14,21 @@ export const accounts = {
   brief: { roles: ["admin"], scopes: ["catalog:write", "orders:write"], tokenLifetimeSeconds: 3 },
 } as const satisfies Record<string, Account>;
 
+/** Another company's service. It signs what it asks for with a key, so no secret is shared with it. */
+export const supplier: Account = {
+  roles: [],
+  scopes: ["catalog:write", "orders:write"],
+  tokenLifetimeSeconds: 300,
+};
+
 /** The name of an account. */
 export type AccountName = keyof typeof accounts;
 
 /** The account of this name. */
 export function accountOf(name: string): Account {
-  const account = Object.entries<Account>(accounts).find(([key]) => key === name)?.[1];
+  const account = Object.entries<Account>({ ...accounts, supplier }).find(
+    ([key]) => key === name,
+  )?.[1];
   if (account === undefined) {
     throw new TypeError(`there is no account "${name}"`);
   }

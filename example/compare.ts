@@ -52,7 +52,8 @@ export function isAsPromised({ promised, actual }: Cell): boolean {
   return promised === actual;
 }
 
-async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
+/** How a call ends. */
+export async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
   try {
     await run();
     return "ok";

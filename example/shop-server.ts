@@ -24,6 +24,20 @@ export interface ShopServerOptions {
   readonly serviceSecret: string;
   /** Told of each refused call. */
   readonly onDenied?: NonNullable<ServerAuthOptions["onDenied"]>;
+  /** Told of each request, as it comes over the wire. */
+  readonly onRequest?: (request: WireRequest) => void;
+}
+
+/** What a request brings with it. */
+export interface WireRequest {
+  readonly authorization: string | undefined;
+  readonly proof: string | undefined;
+}
+
+/** A running shop. */
+export interface ShopServer extends Listening {
+  /** Begins anew: with its first products, and without the keys and nonces it had. */
+  restart(): void;
 }
 
 /** Decides on the methods that the proto files say nothing about. */
@@ -37,7 +51,25 @@ export const shopRules: readonly AuthzRule[] = [
 ];
 
 /** Serves the shop: Connect, gRPC and gRPC-Web over HTTP/2 without encryption, on this machine only. */
-export async function startShopServer(options: ShopServerOptions): Promise<Listening> {
+export async function startShopServer(options: ShopServerOptions): Promise<ShopServer> {
+  const server = createServer();
+  const { baseUrl, close } = await listenOnLoopback(server);
+  let handler = createHandler(baseUrl, options);
+  server.on("request", (req, res) => {
+    const { authorization, dpop } = req.headers;
+    options.onRequest?.({ authorization, proof: dpop?.toString() });
+    handler(req, res);
+  });
+  return {
+    baseUrl,
+    close,
+    restart() {
+      handler = createHandler(baseUrl, options);
+    },
+  };
+}
+
+function createHandler(baseUrl: string, options: ShopServerOptions) {
   const { issuer, jwksUri, audience, serviceSecret, onDenied } = options;
   const auth = createServerAuth({
     policies: [CatalogServicePolicies, OrderServicePolicies, ReportServicePolicies],
@@ -48,14 +80,12 @@ export async function startShopServer(options: ShopServerOptions): Promise<Liste
       algorithms: ["ES256"],
       // the issuer's clock is the one of this machine
       clockToleranceSeconds: 0,
+      // a token that is bound to a key counts only with a proof of that key, and a nonce of ours in it
+      dpop: { publicOrigins: [baseUrl], nonces: true },
     }),
     internal: createGatewayAuthInterceptor({ trustSource: { expectedValues: [serviceSecret] } }),
     rules: shopRules,
     ...(onDenied && { onDenied }),
   });
-  const handler = connectNodeAdapter({
-    routes: auth.guard(shopRoutes),
-    interceptors: auth.interceptors,
-  });
-  return listenOnLoopback(createServer(handler));
+  return connectNodeAdapter({ routes: auth.guard(shopRoutes), interceptors: auth.interceptors });
 }

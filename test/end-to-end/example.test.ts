@@ -39,14 +39,35 @@ describe("npm run example", () => {
     expect(stdout.match(/✓ (?:ok|unauth|denied)/g)).toHaveLength(count);
     expect(stdout).toContain(`All ${count} answers are as promised.`);
     expect(stdout).toContain("A visitor who orders something: does not compile; forced, not sent");
+    // scopes on the wire, requests to the shop, requests for tokens
+    for (const [call, scopes, requests, forTokens] of [
+      ["ListProducts", "no token", 1, 0],
+      ["ListMyOrders, learns the nonces", "none", 2, 2],
+      ["PlaceOrder", "orders:write", 1, 1],
+      ["PlaceOrder again", "orders:write", 1, 0],
+      ["UploadProducts", "catalog:write", 1, 1],
+      ["PlaceOrder, with the shop's nonces new", "orders:write", 2, 0],
+      ["PlaceOrder, with its token worthless", "orders:write", 3, 1],
+    ]) {
+      const row = `^✓ ${call} +${scopes} +${requests} +${forTokens}$`;
+      expect(stdout).toMatch(new RegExp(row, "m"));
+    }
+    for (const [attempt, reason] of [
+      ["without a proof", "token: bound to a key .*, so not a bearer token"],
+      ["with the proof that was sent before", 'proof: "jti" was used before'],
+      ["with a proof by another key", "token: bound to another key than that of the proof"],
+    ]) {
+      expect(stdout).toMatch(new RegExp(`^✓ ${attempt} +${reason}$`, "m"));
+    }
   }, 20_000);
 
   test("exits 1 and marks the answers that are not as promised", async () => {
-    // Whoever makes a key pair gets the same one, so the forged token has the issuer's signature.
+    // Whoever makes a key pair gets the same one, so the forged token has the issuer's signature,
+    // and the thief the supplier's key.
     const { exitCode, stdout } = await runExample(`
       const generate = crypto.subtle.generateKey.bind(crypto.subtle);
       let pair;
-      crypto.subtle.generateKey = (...args) => (pair ??= generate(...args));
+      crypto.subtle.generateKey = (algorithm, _, usages) => (pair ??= generate(algorithm, true, usages));
     `);
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(
@@ -56,7 +77,28 @@ describe("npm run example", () => {
       "✗ OrderService/CancelOrder by forged: ok, promised was Unauthenticated",
     );
     expect(stdout).not.toContain("answers are as promised");
+    expect(stdout).toMatch(
+      /^✗ with a proof by another key +ok\n {2}promised was +token: bound to another key/m,
+    );
   });
+
+  test("exits 1 where tokens take more requests than promised", async () => {
+    const { exitCode, stdout } = await runExample(`
+      const send = globalThis.fetch;
+      globalThis.fetch = async (url, init) => {
+        if (String(url).endsWith("/token")) {
+          await send(url, { method: "POST" });
+        }
+        return send(url, init);
+      };
+    `);
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(
+      /^✗ PlaceOrder +orders:write +1 +2\n {2}promised was +orders:write +1 +1$/m,
+    );
+    expect(stdout).toMatch(/^✓ PlaceOrder again +orders:write +1 +0$/m);
+    expect(stdout).toContain("answers are as promised");
+  }, 20_000);
 
   test("compiles against the built package", async () => {
     const { exitCode, stdout } = await run("tsc", ["-p", "example/tsconfig.json"]);
