@@ -8,10 +8,10 @@ import {
   buildAuthHeaders,
   dpopOf,
   noCredential,
-  staticHeaders,
 } from "../credentials/auth-headers.js";
 import type { AuthRequest, Credentials } from "../credentials/auth-provider.js";
 import type { Challenge } from "../credentials/challenge.js";
+import { isSameAuth } from "../credentials/is-same-auth.js";
 import { AuthError, toCallError } from "../errors.js";
 import { authorizationHeader, dpopNonceHeader, gatewaySecretHeader } from "../headers.js";
 import { type MethodPolicy, methodName } from "../policy/method-policy.js";
@@ -124,7 +124,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
           isRenewed = true;
           const fresh = await ask(chosen, { reason: "rejected", rejected, challenge });
           auth = fresh.auth;
-          return isSame(auth, rejected) || callerSet(call, fresh)
+          return isSameAuth(auth, rejected) || callerSet(call, fresh)
             ? undefined
             : withHeaders(call, fresh.headers);
         } catch (error) {
@@ -176,11 +176,6 @@ function callerSet({ header }: Call, { headers }: Presented): boolean {
     (headers.has(gatewaySecretHeader) &&
       [...header.keys()].some((name) => name.startsWith("x-auth-")))
   );
-}
-
-/** Proofs differ each time, so they do not count. */
-function isSame(a: Auth, b: Auth): boolean {
-  return String([...staticHeaders(a)]) === String([...staticHeaders(b)]);
 }
 
 function chooseCredentials(

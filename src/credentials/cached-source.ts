@@ -3,6 +3,7 @@ import type { Auth } from "./auth.js";
 import { emit } from "./auth-event.js";
 import type { AuthRequest, CredentialSource } from "./auth-provider.js";
 import { type Challenge, missingScopes } from "./challenge.js";
+import { isSameAuth } from "./is-same-auth.js";
 import { createTokenCache, type FetchAuth, type TokenCacheOptions } from "./token-cache.js";
 
 /** A credential source that keeps what it got. One serves any number of clients. */
@@ -27,10 +28,13 @@ export function createCachedSource(
   const { onEvent } = options;
   const cache = createTokenCache(options, skewMs);
   const get = ({ key, fetch }: WantedToken) => cache.get(key, fetch);
-  const retried = async (request: AuthRequest, answer: Auth | Promise<Auth>) => {
+  const retried = async (
+    { method, rejected }: AuthRequest,
+    answer: Auth | Promise<Auth>,
+  ): Promise<Auth> => {
     const auth = await answer;
-    if (auth !== request.rejected) {
-      emit(onEvent, { type: "retry", method: methodName(request.method) });
+    if (!rejected || !isSameAuth(auth, rejected)) {
+      emit(onEvent, { type: "retry", method: methodName(method) });
     }
     return auth;
   };
