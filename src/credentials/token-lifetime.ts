@@ -19,9 +19,9 @@ export function lifetimeOf(auth: Auth, now: number = Date.now()): number {
   if (auth.type === "all") {
     return Math.min(maxLifetimeMs, ...auth.auths.map((part) => lifetimeOf(part, now)));
   }
-  const expiresAt = "expiresAt" in auth ? auth.expiresAt?.getTime() : undefined;
+  const expiresAt = "expiresAt" in auth ? auth.expiresAt : undefined;
   const end = expiresAt ?? ("token" in auth ? expiryOf(auth.token) : undefined);
-  return end === undefined ? unknownLifetimeMs : Math.min(end - now, maxLifetimeMs);
+  return Math.min(Number(end ?? now + unknownLifetimeMs) - now, maxLifetimeMs);
 }
 
 /** The time in `exp` of a JWT, in milliseconds. `undefined` for an opaque token. */
