@@ -1,5 +1,5 @@
 import { checkKnownOptions } from "../known-options.js";
-import { askForAuth } from "./ask-for-auth.js";
+import { askForAuth, isConstant } from "./ask-for-auth.js";
 import type { AuthProvider, AuthRequest, CredentialSource } from "./auth-provider.js";
 import { type CachedAuth, createCachedSource } from "./cached-source.js";
 import type { TokenCacheOptions } from "./token-cache.js";
@@ -30,7 +30,7 @@ export interface CachedAuthOptions extends TokenCacheOptions {
  * - Asked for anew when a server answers `Unauthenticated` to the credential at
  *   hand, every 10 s at most.
  *
- * Throws `TypeError` for an unknown option.
+ * Throws `TypeError` for an unknown option, and for what is no provider.
  *
  * ```ts
  * const credentials = cachedAuth(async () => {
@@ -44,18 +44,26 @@ export function cachedAuth(
   options: CachedAuthOptions = {},
 ): CachedAuth {
   checkKnownOptions("cachedAuth", options, optionNames);
+  if (isConstant(provider)) {
+    throw new TypeError("cachedAuth takes a function or a source");
+  }
   const { key } = options;
   const source = createCachedSource(options, (request) => ({
     key: key ? JSON.stringify(key(request)) : "",
-    fetch: async (signal) => askForAuth(provider, { ...request, signal }),
+    // whichever call comes first after a refusal
+    fetch: async (signal, rejected) =>
+      askForAuth(provider, {
+        ...request,
+        ...(rejected && { reason: "rejected", rejected }),
+        signal,
+      }),
   }));
   return {
     ...source,
     rejected(auth, challenge) {
       source.rejected(auth, challenge);
-      if ("rejected" in provider) {
-        provider.rejected?.(auth, challenge);
-      }
+      // it may be a promise, which the caller waits for
+      return "rejected" in provider ? provider.rejected?.(auth, challenge) : undefined;
     },
   };
 }

@@ -9,6 +9,7 @@ import {
   canServe,
   fetchFailed,
   isInBackoff,
+  isRejected,
   noToken,
   shouldFetch,
   type TokenState,
@@ -26,8 +27,11 @@ export interface TokenCacheOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** Gets a token. The signal aborts when the time is over, not when a caller gives up. */
-export type FetchAuth = (signal: AbortSignal) => Promise<Auth>;
+/**
+ * Gets a token, in place of `rejected` if the API refused that. The signal
+ * aborts when the time is over, not when a caller gives up.
+ */
+export type FetchAuth = (signal: AbortSignal, rejected: Auth | undefined) => Promise<Auth>;
 
 /** Tokens by key, each fetched once however many calls wait for it. */
 export interface TokenCache {
@@ -53,6 +57,10 @@ export function createTokenCache(
   { onEvent, now, timeoutMs = 10_000 }: TokenCacheOptions,
   skewMs?: number,
 ): TokenCache {
+  // what AbortSignal.timeout takes
+  if (!timeoutMs || timeoutMs >>> 0 !== timeoutMs) {
+    throw new TypeError(`timeoutMs ${timeoutMs} must be a whole number above 0`);
+  }
   const clock = createSteadyClock(now);
   const entries = new Map<string, Entry>();
   const owners = new WeakMap<Auth, Entry>();
@@ -61,7 +69,8 @@ export function createTokenCache(
     const start = clock();
     const signal = AbortSignal.timeout(timeoutMs);
     try {
-      const auth = await obtain(signal, () => fetch(signal));
+      const rejected = isRejected(entry) ? entry.value : undefined;
+      const auth = await obtain(signal, () => fetch(signal, rejected));
       staticHeaders(auth); // throws for what could not be sent
       const lifetimeMs = lifetimeOf(auth, now?.().getTime());
       if (!(lifetimeMs > 0)) {
@@ -94,7 +103,7 @@ export function createTokenCache(
       entries.delete(key);
       entries.set(key, entry);
       if (entries.size > maxKeys) {
-        entries.delete([...entries.keys()][0] ?? key);
+        entries.delete(entries.keys().next().value ?? key);
       }
 
       const { value } = entry;

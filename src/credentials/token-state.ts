@@ -55,6 +55,11 @@ export function isInBackoff({ retryAt }: TokenState<unknown>, now: number): bool
   return now < retryAt;
 }
 
+/** Whether the API refused the token, and no other one came since. */
+export function isRejected({ expiresAt }: TokenState<unknown>): boolean {
+  return expiresAt === Number.NEGATIVE_INFINITY;
+}
+
 /** A token came that lives for `lifetimeMs`. `random` is at least 0 and below 1. */
 export function tokenCame<T>(
   state: TokenState<T>,

@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   Auth,
+  type AuthProvider,
   type CachedAuthOptions,
   cachedAuth,
   type TransportOptions,
@@ -288,6 +289,25 @@ describe("cachedAuth", () => {
   ])("rejects $name", ({ options, message }) => {
     expect(() => cachedAuth(tokens(), options as CachedAuthOptions)).toThrow(
       new TypeError(message),
+    );
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 32])(
+    "rejects a timeoutMs of %d",
+    (timeoutMs) => {
+      expect(() => cachedAuth(tokens(), { timeoutMs })).toThrow(
+        new TypeError(`timeoutMs ${timeoutMs} must be a whole number above 0`),
+      );
+    },
+  );
+
+  test.each<{ name: string; provider: unknown }>([
+    { name: "nothing", provider: undefined },
+    { name: "a token", provider: "token" },
+    { name: "a credential, which needs no cache", provider: Auth.jwt("token") },
+  ])("rejects $name in place of a provider", ({ provider }) => {
+    expect(() => cachedAuth(provider as AuthProvider)).toThrow(
+      new TypeError("cachedAuth takes a function or a source"),
     );
   });
 
