@@ -1,7 +1,7 @@
 import http from "node:http";
 import http2 from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { MatrixService } from "../gen/acme/matrix/v1/matrix_pb.js";
 import { UserService } from "../gen/acme/user/v1/user_pb.js";
@@ -28,13 +28,15 @@ export interface RecordingServerOptions {
   readonly httpVersion: "1.1" | "2";
   /** Values of `Authorization` that are answered with `Unauthenticated`. Default: none. */
   readonly refuses?: (authorization: string | null) => boolean;
+  /** Run after that, before the handlers. Default: none. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 /** Starts a server of all services in test/proto on a port of the loopback interface. */
 export async function startRecordingServer(
   options: RecordingServerOptions,
 ): Promise<RecordingServer> {
-  const { httpVersion, refuses = () => false } = options;
+  const { httpVersion, refuses = () => false, interceptors = [] } = options;
   const requests: RecordedRequest[] = [];
   const handle = connectNodeAdapter({
     interceptors: [
@@ -46,6 +48,7 @@ export async function startRecordingServer(
         }
         return next(req);
       },
+      ...interceptors,
     ],
     routes({ service }) {
       service(UserService, {
