@@ -100,7 +100,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
     const chosen = source;
     const call = await keepRequest(req);
     let { auth } = first;
-    // one retry, and one more for a nonce
+    // one retry, and before and after it one more for a nonce
     let isRenewed = false;
     let hasNonce = false;
     return await sendAndRetry(
@@ -122,6 +122,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
             return withHeaders(call, await buildAuthHeaders(auth, send, signal));
           }
           isRenewed = true;
+          hasNonce = false;
           const fresh = await ask(chosen, { reason: "rejected", rejected, challenge });
           auth = fresh.auth;
           return isSameAuth(auth, rejected) || callerSet(call, fresh)
