@@ -37,6 +37,23 @@ export async function compare(
   return median(ratios);
 }
 
+/** The median times of several subjects, in the same order, from rounds that take turns. In nanoseconds. */
+export async function timesPerCall<const S extends readonly Subject[]>(
+  subjects: S,
+  { rounds, callsPerRound, warmUp = true }: CompareOptions,
+): Promise<{ [K in keyof S]: number }> {
+  const times = subjects.map((): number[] => []);
+  for (let round = warmUp ? -1 : 0; round < rounds; round++) {
+    for (const [index, subject] of subjects.entries()) {
+      const time = await timeOf(subject, callsPerRound);
+      if (round >= 0) {
+        times[index]?.push(time / callsPerRound);
+      }
+    }
+  }
+  return times.map(median) as { [K in keyof S]: number };
+}
+
 async function timeOf(subject: Subject, calls: number): Promise<number> {
   const start = process.hrtime.bigint();
   for (let call = 0; call < calls; call++) {

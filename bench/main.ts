@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { benchBundleSize } from "./bundle-size.js";
 import { benchClientCall } from "./client-call.js";
+import { benchOAuthCall } from "./oauth-call.js";
 import { benchPluginScale, benchPluginStart } from "./plugin-speed.js";
 import { benchPublicMethods } from "./public-methods.js";
 import { updateReadme } from "./readme.js";
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
 
 const groups = new Map<string, () => Promise<Row[]>>([
   ["client", benchClientCall],
+  ["oauth", benchOAuthCall],
   ["server", benchPublicMethods],
   ["bundle", benchBundleSize],
   ["start", benchPluginStart],

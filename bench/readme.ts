@@ -22,5 +22,5 @@ export async function updateReadme(rows: readonly Row[]): Promise<void> {
 }
 
 function show(value: number, unit: Row["unit"]): string {
-  return unit === "bytes" ? `${value} bytes` : value.toFixed(2);
+  return unit === "ratio" ? value.toFixed(2) : `${value} ${unit}`;
 }

@@ -4,7 +4,7 @@ export interface Row {
   readonly against: string;
   /** What was measured; the lower the better. A ratio says the same on every machine. */
   readonly value: number;
-  readonly unit: "ratio" | "bytes";
+  readonly unit: "ratio" | "bytes" | "requests";
   /** The most that is accepted. */
   readonly bound: number;
   /** What we want to reach. */
@@ -48,7 +48,14 @@ export function formatJson(row: Row): string {
 }
 
 function formatNumber(row: Row, value: number): string {
-  return row.unit === "bytes" ? `${value} B` : value.toFixed(3);
+  switch (row.unit) {
+    case "bytes":
+      return `${value} B`;
+    case "requests":
+      return String(value);
+    case "ratio":
+      return value.toFixed(3);
+  }
 }
 
 function verdict(row: Row): string {
