@@ -198,7 +198,7 @@ export function isJwtAuth(auth: Auth): auth is JwtAuth {
 export function isAuthenticated(auth: Auth | undefined): boolean {
   return auth?.type === "all"
     ? auth.auths.some(isAuthenticated)
-    : auth !== undefined && auth.type !== "none";
+    : (auth?.type ?? "none") !== "none";
 }
 
 /**

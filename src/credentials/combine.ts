@@ -35,6 +35,7 @@ export function firstAvailable(...credentials: Credentials[]): CredentialSource 
         try {
           const own = source === owner ? request : withoutRejection(request);
           const auth = await askForAuth(source, own);
+          staticHeaders(auth); // throws for what could not be sent
           const isRefused = rejected !== undefined && isSame(auth, rejected);
           if (isAuthenticated(auth) && !isRefused) {
             owners.set(auth, source);

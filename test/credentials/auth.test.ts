@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { Auth, AuthError, buildAuthHeader, isBasicAuth, isJwtAuth } from "../../src/index.js";
+import {
+  Auth,
+  AuthError,
+  buildAuthHeader,
+  encodeBasicAuth,
+  isAuthenticated,
+  isBasicAuth,
+  isJwtAuth,
+} from "../../src/index.js";
 
 const secret = "s3cr3t-token-value";
 
@@ -55,6 +63,70 @@ describe("Auth", () => {
   test("isJwtAuth and isBasicAuth tell the kinds apart", () => {
     expect([isJwtAuth(Auth.jwt("t")), isJwtAuth(Auth.basic("u", "p"))]).toEqual([true, false]);
     expect([isBasicAuth(Auth.jwt("t")), isBasicAuth(Auth.basic("u", "p"))]).toEqual([false, true]);
+  });
+});
+
+describe("isAuthenticated", () => {
+  test.each([
+    Auth.jwt("t"),
+    Auth.bearer("t"),
+    Auth.basic("u", "p"),
+    Auth.header("x-key", "k"),
+    Auth.all(Auth.none(), Auth.jwt("t")),
+  ])("is true for $type", (auth) => {
+    expect(isAuthenticated(auth)).toBe(true);
+  });
+
+  test.each([
+    { name: "undefined", auth: undefined },
+    { name: "none", auth: Auth.none() },
+    { name: "none at all", auth: Auth.all() },
+    { name: "several that are none", auth: Auth.all(Auth.none(), Auth.all()) },
+  ])("is false for $name", ({ auth }) => {
+    expect(isAuthenticated(auth)).toBe(false);
+  });
+});
+
+describe("encodeBasicAuth", () => {
+  test.each([
+    // RFC 7617 §2 and §2.1
+    { user: "Aladdin", password: "open sesame", want: "QWxhZGRpbjpvcGVuIHNlc2FtZQ==" },
+    { user: "test", password: "123£", want: "dGVzdDoxMjPCow==" },
+    { user: "", password: "", want: "Og==" },
+    { user: "u", password: "a:b", want: "dTphOmI=" },
+  ])("is the Base64 of $user:$password in UTF-8", ({ user, password, want }) => {
+    expect(encodeBasicAuth(user, password)).toBe(want);
+  });
+
+  test.each<{ name: string; user: string; password: string; message: string }>([
+    {
+      name: "a colon in the user name",
+      user: secret.replace("-", ":"),
+      password: "p",
+      message: "a user name with a colon cannot be told from the password (RFC 7617 §2)",
+    },
+    {
+      name: "a line break in the user name",
+      user: `${secret}\r\n`,
+      password: "p",
+      message: "a user name must be text without control characters (RFC 7617 §2)",
+    },
+    {
+      name: "a control character in the password",
+      user: "u",
+      password: `${secret}\x7f`,
+      message: "a password must be text without control characters (RFC 7617 §2)",
+    },
+    {
+      name: "no password",
+      user: "u",
+      password: JSON.parse("null"),
+      message: "a password must be text without control characters (RFC 7617 §2)",
+    },
+  ])("rejects $name, and shows neither", ({ user, password, message }) => {
+    const encode = () => encodeBasicAuth(user, password);
+    expect(encode).toThrow(new AuthError("credentials_invalid", message));
+    expect(encode).toThrow(expect.objectContaining({ code: "credentials_invalid" }));
   });
 });
 
