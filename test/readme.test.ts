@@ -1,8 +1,14 @@
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProject, type Project, strictTsconfig } from "./support/project.js";
-import { parseCodeBlocks, readCodeBlocks, repositoryRoot } from "./support/readme.js";
+import {
+  parseCodeBlocks,
+  readAnchors,
+  readCodeBlocks,
+  readLinks,
+  repositoryRoot,
+} from "./support/readme.js";
 
 const docs = join(repositoryRoot, "docs");
 const pages = [
@@ -63,6 +69,25 @@ describe("code in the documentation", () => {
 
   test("compiles as a whole", () => {
     expect(errors).toBe("");
+  });
+});
+
+describe("links in the documentation", () => {
+  const links = pages.flatMap((page) =>
+    readLinks(page).map((link) => ({ name: `${page}: ${link}`, page, link })),
+  );
+
+  test("are there", () => {
+    expect(links.length).toBeGreaterThan(0);
+  });
+
+  test.each(links)("lead somewhere in $name", ({ page, link }) => {
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? page : join(dirname(page), path);
+    expect(existsSync(join(repositoryRoot, target))).toBe(true);
+    if (anchor !== undefined) {
+      expect(readAnchors(target)).toContain(anchor);
+    }
   });
 });
 

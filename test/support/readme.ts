@@ -17,7 +17,23 @@ export interface CodeBlock {
 
 /** Reads the fenced blocks of a Markdown file, whose path is from the root of the repository. */
 export function readCodeBlocks(path: string): CodeBlock[] {
-  return parseCodeBlocks(readFileSync(new URL(path, `file://${repositoryRoot}`), "utf8"));
+  return parseCodeBlocks(read(path));
+}
+
+/** The links of a Markdown file that lead to other files, or to places in them. */
+export function readLinks(path: string): string[] {
+  const links = [...read(path).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  return links.filter((link) => !/^[a-z]+:/.test(link));
+}
+
+/** What links can lead to in a Markdown file: its headings, as GitHub names them. */
+export function readAnchors(path: string): string[] {
+  return [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-"),
+  );
 }
 
 /** The fenced blocks in Markdown text, in their order. */
@@ -39,4 +55,8 @@ export function parseCodeBlocks(markdown: string): CodeBlock[] {
     at = end;
   }
   return blocks;
+}
+
+function read(path: string): string {
+  return readFileSync(new URL(path, `file://${repositoryRoot}`), "utf8");
 }
