@@ -19,6 +19,7 @@ export interface AuthClientErrorDetails {
  * | code | what happened |
  * |---|---|
  * | `http_error` | an answer without such a code: see `status` |
+ * | `request_failed` | the request could not be made: see `cause` |
  * | `network_error` | no answer |
  * | `timeout` | no answer in time |
  * | `redirect` | the server sent the request elsewhere, which is not followed |
@@ -32,8 +33,8 @@ export interface AuthClientErrorDetails {
 export class AuthClientError extends Error {
   override readonly name = "AuthClientError";
   readonly code: string;
-  readonly status?: number;
-  readonly retryAfterMs?: number;
+  declare readonly status?: number;
+  declare readonly retryAfterMs?: number;
 
   constructor(code: string, message: string, details: AuthClientErrorDetails = {}) {
     super(message, "cause" in details ? { cause: details.cause } : undefined);

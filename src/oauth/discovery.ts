@@ -36,6 +36,9 @@ const metadataLifetimeMs = 3_600_000;
 export function createDiscovery(options: DiscoveryOptions): () => Promise<AuthorizationServer> {
   const { tokenEndpoint, fetch, now, clock, timeoutMs } = options;
   const issuer = checkUrl("issuer", options.issuer);
+  if (issuer.search || issuer.hash) {
+    throw new TypeError("issuer must have no query and no fragment (RFC 8414 §2)");
+  }
   if (tokenEndpoint !== undefined) {
     const given = {
       issuer: options.issuer,
@@ -59,8 +62,8 @@ export function createDiscovery(options: DiscoveryOptions): () => Promise<Author
     if (!answer || answer.status === 404) {
       return undefined;
     }
-    const { status, text } = answer;
-    if (status !== 200) {
+    const { ok, text } = answer;
+    if (!ok) {
       throw toError(`the metadata of ${issuer.href}`, answer, now());
     }
     const response = new Response(text, { headers: { "content-type": "application/json" } });
@@ -69,11 +72,15 @@ export function createDiscovery(options: DiscoveryOptions): () => Promise<Author
         ? new AuthClientError("issuer_mismatch", `the metadata are not those of ${issuer.href}`)
         : new AuthClientError("invalid_response", `no metadata of ${issuer.href} in the answer`);
     });
-    for (const endpoint of [
-      metadata.token_endpoint,
-      metadata.mtls_endpoint_aliases?.token_endpoint,
-    ]) {
-      if (endpoint !== undefined && !isSecure(endpoint)) {
+    const { token_endpoint, mtls_endpoint_aliases: aliases } = metadata;
+    for (const endpoint of [token_endpoint, aliases?.token_endpoint ?? token_endpoint]) {
+      if (!URL.canParse(endpoint ?? "")) {
+        throw new AuthClientError(
+          "invalid_response",
+          `the metadata of ${issuer.href} name no token endpoint`,
+        );
+      }
+      if (!isSecure(endpoint ?? "")) {
         throw new AuthClientError(
           "insecure_endpoint",
           `the metadata of ${issuer.href} name a token endpoint without https`,
@@ -112,22 +119,24 @@ export function createDiscovery(options: DiscoveryOptions): () => Promise<Author
       return found.metadata;
     }
     running ??= refresh();
-    return running;
+    // the old ones do meanwhile: a server that hangs costs no call its time
+    return found?.metadata ?? running;
   };
 }
 
-/** Throws `TypeError` for what is neither an https URL nor on loopback. */
+/** Throws `TypeError` for what is neither an https URL nor on loopback, and for a password in it. */
 function checkUrl(option: string, url: string): URL {
-  if (!isSecure(url)) {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.username || parsed?.password) {
+    throw new TypeError(`${option} must have no user name and no password`);
+  }
+  if (!parsed || !isSecure(url)) {
     throw new TypeError(`${option} ${JSON.stringify(url)} must be an https URL`);
   }
-  return new URL(url);
+  return parsed;
 }
 
 function isSecure(url: string): boolean {
-  if (!URL.canParse(url)) {
-    return false;
-  }
   const parsed = new URL(url);
   return parsed.protocol === "https:" || (parsed.protocol === "http:" && isLoopback(parsed));
 }

@@ -1,5 +1,6 @@
 import { AuthClientError } from "./auth-client-error.js";
 import { readLimited, readRetryAfter } from "./read-limited.js";
+import { unlessAborted } from "./unless-aborted.js";
 
 /** A function such as the global `fetch`. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -7,6 +8,8 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 /** An answer that has been read. */
 export interface Answer {
   readonly status: number;
+  /** Whether the status is 2xx. */
+  readonly ok: boolean;
   readonly headers: Headers;
   readonly text: string;
 }
@@ -15,14 +18,19 @@ export interface Answer {
 export async function fetchAnswer(fetch: Fetch, url: string, init: RequestInit): Promise<Answer> {
   const where = new URL(url);
   const at = where.origin + where.pathname;
-  try {
+  const ask = async () => {
     // with a redirect the secret would go where the server says
     const response = await fetch(url, { ...init, redirect: "manual" });
-    const { status, headers, type } = response;
+    const { status, ok, headers, type } = response;
     if (type === "opaqueredirect" || (status >= 300 && status < 400)) {
+      await response.body?.cancel();
       throw new AuthClientError("redirect", `${at} redirects, which is not followed`, { status });
     }
-    return { status, headers, text: await readLimited(response) };
+    return { status, ok, headers, text: await readLimited(response) };
+  };
+  try {
+    // a custom fetch may not know signals
+    return await unlessAborted(init.signal, ask());
   } catch (error) {
     if (error instanceof AuthClientError) {
       throw error;
@@ -37,12 +45,17 @@ export async function fetchAnswer(fetch: Fetch, url: string, init: RequestInit):
   }
 }
 
-/** What an answer that is no success means (RFC 6749 §5.2). */
-export function toError(at: string, answer: Answer, now: Date): AuthClientError {
+/** What an answer that is no success means (RFC 6749 §5.2). `sent`: what must not come back as its code. */
+export function toError(at: string, answer: Answer, now: Date, sent = ""): AuthClientError {
   const { status, headers } = answer;
   const { error } = parseObject(answer.text) ?? {};
-  // a code, and not whatever a server may echo
-  const code = typeof error === "string" && /^[a-z_]{1,64}$/.test(error) ? error : "http_error";
+  // a code, and not what a server echoes, also where something encoded it
+  const code =
+    typeof error === "string" &&
+    /^[a-z_]{1,64}$/.test(error) &&
+    !lettersOf(sent).includes(lettersOf(error))
+      ? error
+      : "http_error";
   const hint = hints[code];
   return new AuthClientError(
     code,
@@ -59,6 +72,10 @@ const hints: Readonly<Record<string, string>> = {
   invalid_target: "the server does not know this resource, or takes one at a time",
   use_dpop_nonce: "the server refused the nonce that it gave",
 };
+
+function lettersOf(text: string): string {
+  return text.replace(/[^a-z]/g, "");
+}
 
 /** The object that a JSON text is. `undefined` for other text. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {

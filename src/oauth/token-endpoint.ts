@@ -9,7 +9,7 @@ import { Auth, type BearerAuth, type DpopAuth } from "../credentials/auth.js";
 import { lifetimeOf } from "../credentials/token-lifetime.js";
 import { dpopHeader, dpopNonceHeader } from "../headers.js";
 import { createSteadyClock } from "../steady-clock.js";
-import { AuthClientError } from "./auth-client-error.js";
+import { AuthClientError, isAuthClientError } from "./auth-client-error.js";
 import { type ClientAuthentication, clientSecretBasic } from "./client-authentication.js";
 import { createDiscovery } from "./discovery.js";
 import { createDpopNonces } from "./dpop-nonces.js";
@@ -67,7 +67,7 @@ export interface TokenEndpoint {
   request(grant: Grant, signal: AbortSignal): Promise<TokenResponse>;
   /** The credential that presents a token to APIs. */
   toAuth(response: TokenResponse): BearerAuth | DpopAuth;
-  /** Makes a proof with the key of this client, for an API. */
+  /** Makes a proof with the key of this client, for an API. Without `nonce` it has none. */
   prove(request: DpopProofInit): Promise<string>;
 }
 
@@ -103,6 +103,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
       ...resources.map((resource) => ["resource", resource]),
     ]);
     let at = "the token endpoint";
+    let sent = "";
     let answer: Answer | undefined;
     await genericTokenEndpointRequest(server, client, authenticate, type, form, {
       signal,
@@ -113,32 +114,36 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
         const headers = new Headers(init.headers);
         if (sign) {
           const nonce = await serverNonces.get(url);
-          const htu = url.replace(/[?#].*/s, "");
-          headers.set(dpopHeader, await sign({ htm: "POST", htu, ...(nonce && { nonce }) }));
+          headers.set(dpopHeader, await sign({ htm: "POST", htu: url, ...(nonce && { nonce }) }));
         }
+        sent = `${init.body} ${basicOf(headers)}`;
         answer = await fetchAnswer(fetch, url, { ...init, headers });
         serverNonces.note(url, answer.headers.get(dpopNonceHeader));
         return new Response();
       },
+    }).catch((cause: unknown) => {
+      throw isAuthClientError(cause)
+        ? cause
+        : new AuthClientError("request_failed", "the token request could not be made", { cause });
     });
     if (!answer) {
       throw new AuthClientError("network_error", `no answer from ${at}`);
     }
-    return { server, answer, at };
+    return { server, answer, at, sent };
   };
 
   return {
     async request(grant, signal) {
       const start = now().getTime();
-      let { server, answer, at } = await send(grant, signal);
-      if (answer.status !== 200) {
-        let error = toError(at, answer, now());
+      let { server, answer, at, sent } = await send(grant, signal);
+      if (!answer.ok) {
+        let error = toError(at, answer, now(), sent);
         // RFC 9449 §8: once more, with the nonce that came with the refusal
         if (sign && error.code === "use_dpop_nonce" && answer.headers.has(dpopNonceHeader)) {
-          ({ server, answer, at } = await send(grant, signal));
-          error = toError(at, answer, now());
+          ({ server, answer, at, sent } = await send(grant, signal));
+          error = toError(at, answer, now(), sent);
         }
-        if (answer.status !== 200) {
+        if (!answer.ok) {
           throw error;
         }
       }
@@ -186,7 +191,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
       const expires = { expiresAt: new Date(expires_at * 1000) };
       return token_type === "Bearer"
         ? Auth.bearer(access_token, expires)
-        : Auth.dpop(access_token, prove, {
+        : Auth.dpop(access_token, proveToApi, {
             ...expires,
             onNonce: (nonce, url) => apiNonces.note(url, nonce),
           });
@@ -198,9 +203,19 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     if (!sign) {
       throw new TypeError("a DPoP proof needs the option dpop");
     }
-    const nonce = request.nonce ?? (await apiNonces.get(request.htu));
-    return sign({ ...request, ...(nonce !== undefined && { nonce }) });
+    return sign(request);
   }
+
+  async function proveToApi(request: DpopProofInit): Promise<string> {
+    const nonce = await apiNonces.get(request.htu);
+    return prove({ ...request, ...(nonce !== undefined && { nonce }) });
+  }
+}
+
+/** The credentials of HTTP Basic in plain text. */
+function basicOf(headers: Headers): string {
+  const [, credentials = ""] = /^Basic (.*)/.exec(headers.get("authorization") ?? "") ?? [];
+  return atob(credentials);
 }
 
 /** Seconds, as a number or in digits; capped, so that a date can hold it. `NaN` for anything else. */
@@ -219,7 +234,7 @@ function authenticationOf(options: TokenEndpointOptions): ClientAuthentication {
   if (typeof clientId !== "string" || clientId === "") {
     throw new TypeError("clientId must be a string that is not empty");
   }
-  if ("clientSecret" in options && "clientAuthentication" in options) {
+  if (clientSecret !== undefined && clientAuthentication) {
     throw new TypeError("clientSecret and clientAuthentication exclude each other");
   }
   if (clientAuthentication) {
