@@ -1,6 +1,6 @@
 import type { CachedAuth } from "../credentials/cached-source.js";
 import { checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
-import { createScopedSource, type ScopeOptions } from "./scoped-source.js";
+import { createSourceByScopes, type ScopeOptions } from "./scoped-source.js";
 import { parseResource } from "./scopes.js";
 import { createTokenEndpoint } from "./token-endpoint.js";
 
@@ -37,7 +37,7 @@ export function clientCredentials(options: ClientCredentialsOptions): CachedAuth
   checkOAuthOptions("clientCredentials", options, { scope: true });
   const endpoint = createTokenEndpoint(options);
   const resources = parseResource(options.resource);
-  return createScopedSource(options, endpoint, (scopes, signal) =>
+  return createSourceByScopes(options, endpoint, (scopes, signal) =>
     endpoint.request({ type: "client_credentials", scopes, resources }, signal),
   );
 }

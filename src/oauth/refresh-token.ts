@@ -1,7 +1,7 @@
 import type { CachedAuth } from "../credentials/cached-source.js";
 import { AuthError } from "../errors.js";
 import { checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
-import { createScopedSource, type ScopeOptions } from "./scoped-source.js";
+import { createSourceByScopes, type ScopeOptions } from "./scoped-source.js";
 import { parseResource } from "./scopes.js";
 import { createTokenEndpoint, type TokenResponse } from "./token-endpoint.js";
 
@@ -51,6 +51,7 @@ export function refreshToken(options: RefreshTokenOptions): CachedAuth {
   const resources = parseResource(options.resource);
   let current = typeof given === "function" ? undefined : checkToken(given);
   let unsaved: TokenResponse | undefined;
+  const running = new Map<string, Promise<TokenResponse>>();
   let last: Promise<unknown> = Promise.resolve();
 
   const save = async () => {
@@ -78,10 +79,16 @@ export function refreshToken(options: RefreshTokenOptions): CachedAuth {
     return tokens;
   };
 
-  return createScopedSource(options, endpoint, (scopes) => {
-    // one after the other: each request may use up the refresh token
-    const tokens = last.then(() => refresh(scopes));
-    last = tokens.catch(() => {});
+  return createSourceByScopes(options, endpoint, (scopes) => {
+    const key = scopes.join(" ");
+    // calls that come when others had no more time wait for the same answer
+    let tokens = running.get(key);
+    if (!tokens) {
+      // one after the other: each request may use up the refresh token
+      tokens = last.then(() => refresh(scopes)).finally(() => running.delete(key));
+      running.set(key, tokens);
+      last = tokens.catch(() => {});
+    }
     return tokens;
   });
 }

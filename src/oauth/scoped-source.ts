@@ -1,9 +1,11 @@
+import type { Auth } from "../credentials/auth.js";
+import type { AuthRequest } from "../credentials/auth-provider.js";
 import {
   type CachedAuth,
   createCachedSource,
   type WantedToken,
 } from "../credentials/cached-source.js";
-import { isAuthError } from "../errors.js";
+import { missingScopes } from "../credentials/challenge.js";
 import { toAuthError } from "./auth-client-error.js";
 import type { OAuthOptions } from "./oauth-options.js";
 import type { Scope } from "./scopes.js";
@@ -20,39 +22,58 @@ export interface ScopeOptions {
   readonly scope?: Scope | "from-policy" | undefined;
 }
 
-/** Makes a credential that keeps one token for each list of scopes. */
+/** Makes a credential that asks for the scopes that a call needs, and learns of servers which those are. */
 export function createScopedSource(
+  options: OAuthOptions & ScopeOptions,
+  wantedFor: (scopes: readonly string[], call: AuthRequest) => WantedToken | Promise<WantedToken>,
+): CachedAuth {
+  const scopesOfCall = createScopesOfCall(options.scope);
+  const source = createCachedSource(
+    options,
+    (call) => wantedFor(scopesOfCall.get(call), call),
+    skewOf(options),
+  );
+  const learning = async (call: AuthRequest) => {
+    const auth = await source.getAuth(call);
+    scopesOfCall.learn(call);
+    return auth;
+  };
+  return {
+    ...source,
+    getAuth: (call) => (missingScopes(call.challenge) ? learning(call) : source.getAuth(call)),
+  };
+}
+
+/** Makes a credential that keeps one token for each list of scopes. */
+export function createSourceByScopes(
   options: OAuthOptions & ScopeOptions,
   endpoint: TokenEndpoint,
   request: (scopes: readonly string[], signal: AbortSignal) => Promise<TokenResponse>,
 ): CachedAuth {
-  const scopesOfCall = createScopesOfCall(options.scope);
   const wanted = new WeakMap<readonly string[], WantedToken>();
-  return createCachedSource(
-    options,
-    (call) => {
-      const { policy } = call;
-      const scopes = scopesOfCall.get(call);
-      let token = wanted.get(scopes);
-      if (!token) {
-        const fetch = async (signal: AbortSignal) => {
-          try {
-            return endpoint.toAuth(await request(scopes, signal));
-          } catch (cause) {
-            const error = toAuthError(cause);
-            if (isAuthError(error) && error.code === "credentials_failed") {
-              scopesOfCall.forget(policy);
-            }
-            throw error;
-          }
-        };
-        token = { key: JSON.stringify(scopes), fetch };
-        wanted.set(scopes, token);
-      }
-      return token;
-    },
-    skewOf(options),
-  );
+  return createScopedSource(options, (scopes) => {
+    let token = wanted.get(scopes);
+    if (!token) {
+      token = {
+        key: JSON.stringify(scopes),
+        fetch: (signal) => toAuth(endpoint, request(scopes, signal)),
+      };
+      wanted.set(scopes, token);
+    }
+    return token;
+  });
+}
+
+/** The credential in an answer, when it comes. Throws `AuthError`. */
+export async function toAuth(
+  endpoint: TokenEndpoint,
+  response: Promise<TokenResponse>,
+): Promise<Auth> {
+  try {
+    return endpoint.toAuth(await response);
+  } catch (error) {
+    throw toAuthError(error);
+  }
 }
 
 /** `refreshSkewSeconds` in milliseconds. */

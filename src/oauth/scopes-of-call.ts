@@ -5,37 +5,38 @@ import { parseScope, type Scope, unite } from "./scopes.js";
 
 /** Which scopes the token of a call has. */
 export interface ScopesOfCall {
-  /** The scopes to ask for, always the same list for the same call. */
+  /** The scopes to ask for, always the same list for the same policy, but for calls that need more. */
   get(request: AuthRequest): readonly string[];
-  /** The server did not grant what a call learned to ask for: it asks for the usual ones again. */
-  forget(policy: MethodPolicy): void;
+  /** A token came with what a server said that the call needs: from now on it is asked for at once. */
+  learn(request: AuthRequest): void;
 }
 
-/** So many scopes of a challenge are asked for at most. */
+/** What servers ask for is added to so many scopes at most. */
 const maxScopes = 50;
 
 /**
  * Makes the choice of scopes: always the same ones, or with `from-policy` those
  * that the policy of the method names. Where a server says that a call needs
- * more (`insufficient_scope`, RFC 6750 §3.1), these are added from then on.
+ * more (`insufficient_scope`, RFC 6750 §3.1), these are added.
  */
 export function createScopesOfCall(scope: Scope | "from-policy" | undefined): ScopesOfCall {
   const constant = scope === "from-policy" ? undefined : parseScope(scope);
-  const usual = (policy: MethodPolicy) =>
-    constant ?? ("scopes" in policy ? parseScope(policy.scopes) : []);
   const chosen = new WeakMap<MethodPolicy, readonly string[]>();
+  const get = ({ policy, challenge }: AuthRequest) => {
+    let scopes = chosen.get(policy);
+    if (!scopes) {
+      scopes = constant ?? ("scopes" in policy ? parseScope(policy.scopes) : []);
+      chosen.set(policy, scopes);
+    }
+    const missing = missingScopes(challenge);
+    return missing
+      ? unite(scopes, missing.slice(0, Math.max(0, maxScopes - scopes.length)))
+      : scopes;
+  };
   return {
-    get({ policy, challenge }) {
-      let scopes = chosen.get(policy);
-      const missing = missingScopes(challenge);
-      if (!scopes || missing) {
-        scopes = unite(scopes ?? usual(policy), (missing ?? []).slice(0, maxScopes));
-        chosen.set(policy, scopes);
-      }
-      return scopes;
-    },
-    forget(policy) {
-      chosen.delete(policy);
+    get,
+    learn(request) {
+      chosen.set(request.policy, get(request));
     },
   };
 }

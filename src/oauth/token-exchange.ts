@@ -1,11 +1,9 @@
 import type { AuthRequest } from "../credentials/auth-provider.js";
-import { type CachedAuth, createCachedSource } from "../credentials/cached-source.js";
-import { toAuthError } from "./auth-client-error.js";
+import type { CachedAuth } from "../credentials/cached-source.js";
 import { sha256 } from "./base64url.js";
 import { checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
-import { type ScopeOptions, skewOf } from "./scoped-source.js";
+import { createScopedSource, type ScopeOptions, toAuth } from "./scoped-source.js";
 import { parseResource } from "./scopes.js";
-import { createScopesOfCall } from "./scopes-of-call.js";
 import { createTokenEndpoint } from "./token-endpoint.js";
 
 /** A token, or a function that is asked for it with every call. */
@@ -60,7 +58,6 @@ export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
   const { subjectTokenType = accessTokenType, actorTokenType = accessTokenType } = options;
   const endpoint = createTokenEndpoint(options);
   const resources = parseResource(options.resource);
-  const scopesOfCall = createScopesOfCall(options.scope);
   const constant: [string, string][] = [
     ...[audience].flat().map((name): [string, string] => ["audience", name]),
     ...(requestedTokenType === undefined
@@ -68,40 +65,29 @@ export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
       : [["requested_token_type", requestedTokenType] satisfies [string, string]]),
   ];
 
-  return createCachedSource(
-    options,
-    async (call) => {
-      const scopes = scopesOfCall.get(call);
-      const subject = await tokenOf("subjectToken", subjectToken, call);
-      const parameters: [string, string][] = [
-        ...constant,
-        ["subject_token", subject],
-        ["subject_token_type", subjectTokenType],
-      ];
-      const key = [await sha256(subject), ...scopes];
-      if (actorToken !== undefined) {
-        const actor = await tokenOf("actorToken", actorToken, call);
-        parameters.push(["actor_token", actor], ["actor_token_type", actorTokenType]);
-        key.unshift(await sha256(actor));
-      }
-      return {
-        // a scope is never mistaken for a hash: the actor's is there always or never
-        key: JSON.stringify(key),
-        async fetch(signal) {
-          try {
-            const type = "urn:ietf:params:oauth:grant-type:token-exchange";
-            return endpoint.toAuth(
-              await endpoint.request({ type, scopes, resources, parameters }, signal),
-            );
-          } catch (error) {
-            throw toAuthError(error);
-          }
-        },
-      };
-    },
-    skewOf(options),
-  );
+  return createScopedSource(options, async (scopes, call) => {
+    const subject = await tokenOf("subjectToken", subjectToken, call);
+    const parameters: [string, string][] = [
+      ...constant,
+      ["subject_token", subject],
+      ["subject_token_type", subjectTokenType],
+    ];
+    const key = [await sha256(subject), ...scopes];
+    if (actorToken !== undefined) {
+      const actor = await tokenOf("actorToken", actorToken, call);
+      parameters.push(["actor_token", actor], ["actor_token_type", actorTokenType]);
+      key.unshift(await sha256(actor));
+    }
+    return {
+      // a scope is never mistaken for a hash: the actor's is there always or never
+      key: JSON.stringify(key),
+      fetch: (signal) =>
+        toAuth(endpoint, endpoint.request({ type, scopes, resources, parameters }, signal)),
+    };
+  });
 }
+
+const type = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 async function tokenOf(option: string, token: TokenOfCall, call: AuthRequest): Promise<string> {
   const value = typeof token === "function" ? await token(call) : token;
