@@ -93,6 +93,7 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
       }
     };
     const key = JSON.stringify([scopes, resources]);
+    signal?.throwIfAborted();
     try {
       return await unlessAborted(signal, cache.get(key, fetch, forceRefresh));
     } catch (error) {
@@ -112,7 +113,7 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
     buildDpopProof: (request) => endpoint.prove(request),
     clearCache: () => cache.clear(),
   };
-  internals.set(client, { getAuth, reject: (auth) => cache.reject(auth) });
+  internals.set(client, { getAuth, reject: (auth) => cache.reject(auth), usualScopes });
   return client;
 }
 
@@ -120,6 +121,8 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
 export interface AuthClientInternals {
   getAuth(options: GetTokenOptions): Promise<Auth>;
   reject(auth: Auth): void;
+  /** Those of the client's options. */
+  readonly usualScopes: readonly string[];
 }
 
 const internals = new WeakMap<AuthClient, AuthClientInternals>();

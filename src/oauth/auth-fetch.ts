@@ -2,7 +2,9 @@ import { createTargetGuard } from "../client/guards.js";
 import type { Auth } from "../credentials/auth.js";
 import { buildAuthHeaders, dpopOf } from "../credentials/auth-headers.js";
 import { missingScopes, readChallenge } from "../credentials/challenge.js";
+import { isSameAuth } from "../credentials/is-same-auth.js";
 import { authorizationHeader, dpopNonceHeader } from "../headers.js";
+import { checkKnownOptions } from "../known-options.js";
 import { type AuthClient, type GetTokenOptions, internalsOf } from "./auth-client.js";
 import { parseScope, unite } from "./scopes.js";
 
@@ -37,8 +39,10 @@ export function createAuthFetch(
   client: AuthClient,
   options: AuthFetchOptions,
 ): typeof globalThis.fetch {
-  const { getAuth, reject } = internalsOf(client);
+  const { getAuth, reject, usualScopes } = internalsOf(client);
+  checkKnownOptions("createAuthFetch", options, optionNames);
   const { baseUrl, scope, resource, allowInsecureTransport = false } = options;
+  const scopes = scope === undefined ? usualScopes : parseScope(scope);
   const checkTarget = createTargetGuard(baseUrl, allowInsecureTransport);
   const send = options.fetch ?? ((...args) => globalThis.fetch(...args));
 
@@ -47,7 +51,7 @@ export function createAuthFetch(
     const url = new URL(isRequest ? input.url : input, baseUrl).href;
     const request = new Request(isRequest ? input : url, {
       ...init,
-      redirect: init?.redirect === "manual" ? "manual" : "error",
+      redirect: (init?.redirect ?? (isRequest && input.redirect)) === "manual" ? "manual" : "error",
     });
     if (request.headers.has(authorizationHeader)) {
       return send(request);
@@ -65,7 +69,7 @@ export function createAuthFetch(
       return response;
     };
 
-    let auth = await getAuth({ scope, resource, signal: request.signal });
+    let auth = await getAuth({ scope: scopes, resource, signal: request.signal });
     let response = await attempt(auth);
     for (let isRenewed = false, hasNonce = false; ; ) {
       const challenge = readChallenge(response.headers);
@@ -85,9 +89,18 @@ export function createAuthFetch(
         hasNonce = true;
       } else {
         isRenewed = true;
-        const more = missing ? unite(parseScope(scope), missing) : scope;
-        const fresh = await getAuth({ scope: more, resource, signal: request.signal });
-        if (fresh === auth) {
+        const more = missing ? unite(scopes, missing) : scopes;
+        const fresh = await getAuth({ scope: more, resource, signal: request.signal }).catch(
+          async (error) => {
+            // for want of more scopes, the answer stays what it was
+            if (missing) {
+              return auth;
+            }
+            await response.body?.cancel();
+            throw error;
+          },
+        );
+        if (isSameAuth(fresh, auth)) {
           return response;
         }
         auth = fresh;
@@ -97,6 +110,14 @@ export function createAuthFetch(
     }
   };
 }
+
+const optionNames: Record<keyof AuthFetchOptions, true> = {
+  baseUrl: true,
+  scope: true,
+  resource: true,
+  allowInsecureTransport: true,
+  fetch: true,
+};
 
 /** A stream is gone once it was sent. */
 function isStream(body: BodyInit | null | undefined): boolean {
