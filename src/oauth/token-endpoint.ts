@@ -134,7 +134,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
 
   return {
     async request(grant, signal) {
-      const start = now().getTime();
+      const before = now().getTime();
       let { server, answer, at, sent } = await send(grant, signal);
       if (!answer.ok) {
         let error = toError(at, answer, now(), sent);
@@ -169,7 +169,8 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
           `${at} answered with a ${isDpop ? "DPoP" : "Bearer"} token; ${sign ? "the key must be bound" : "set dpop"}`,
         );
       }
-      // counted from before the request, to be on the safe side
+      // counted from before the request, or from now if the clock was set back meanwhile
+      const start = Math.min(before, now().getTime());
       const lifetimeMs =
         lifetime === undefined
           ? lifetimeOf(Auth.bearer(response.access_token), start)
