@@ -23,5 +23,5 @@ export function renderSteps(columns: readonly string[], steps: readonly Step[]):
 }
 
 function line(name: string, cells: readonly string[]): string {
-  return [name.padEnd(40), ...cells.map((cell) => cell.padEnd(15))].join(" ").trimEnd();
+  return [name.padEnd(44), ...cells.map((cell) => cell.padEnd(15))].join(" ").trimEnd();
 }

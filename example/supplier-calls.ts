@@ -46,11 +46,11 @@ export async function callAsSupplier(options: CallsOptions): Promise<Step[]> {
   await take("UploadProducts", ["catalog:write", 1, 1], () =>
     catalog.uploadProducts(newProducts()),
   );
-  shop.restart();
-  await take("PlaceOrder, with the shop's nonces new", ["orders:write", 2, 0], placeOrder);
+  shop.restart(); // with other nonces
+  await take("PlaceOrder, after the shop restarts", ["orders:write", 2, 0], placeOrder);
   await issuer.replaceSigningKey();
-  shop.restart();
-  await take("PlaceOrder, with its token worthless", ["orders:write", 3, 1], placeOrder);
+  shop.restart(); // or it would go on for a while with the key that it knows
+  await take("PlaceOrder, after the signing key changes", ["orders:write", 3, 1], placeOrder);
   return steps;
 }
 

@@ -46,8 +46,8 @@ describe("npm run example", () => {
       ["PlaceOrder", "orders:write", 1, 1],
       ["PlaceOrder again", "orders:write", 1, 0],
       ["UploadProducts", "catalog:write", 1, 1],
-      ["PlaceOrder, with the shop's nonces new", "orders:write", 2, 0],
-      ["PlaceOrder, with its token worthless", "orders:write", 3, 1],
+      ["PlaceOrder, after the shop restarts", "orders:write", 2, 0],
+      ["PlaceOrder, after the signing key changes", "orders:write", 3, 1],
     ]) {
       const row = `^✓ ${call} +${scopes} +${requests} +${forTokens}$`;
       expect(stdout).toMatch(new RegExp(row, "m"));
