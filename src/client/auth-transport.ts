@@ -9,7 +9,7 @@ import type { MethodPolicy, ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
 import { type AuthOptions, createCredentialsInterceptor } from "./credentials-interceptor.js";
-import { createTargetGuard } from "./guards.js";
+import { createTargetGuard, parseUrl } from "./guards.js";
 
 /** What every transport factory of Connect takes, beside options of its own. */
 export interface TransportOptions {
@@ -147,14 +147,17 @@ export function makeTransport<O extends TransportOptions>(
       checkOption(slot, () => staticHeaders(credentials));
     }
   }
+  const checkTarget = createTargetGuard(options?.baseUrl, auth.allowInsecureTransport === true);
   const credentials = createCredentialsInterceptor({
     auth,
     policyOf,
-    checkTarget: createTargetGuard(options?.baseUrl, auth.allowInsecureTransport === true),
+    checkTarget,
     useHttpGet: options.useHttpGet === true,
   });
   return createTransport({
     ...options,
+    // a whole URL, also where it is a path: DPoP proofs are for one
+    baseUrl: String(parseUrl(options.baseUrl)),
     // the last one is innermost
     interceptors: [...(options.interceptors ?? []), credentials],
   });

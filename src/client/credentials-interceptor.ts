@@ -107,7 +107,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
       next,
       withHeaders(call, first.headers),
       (header) => dpopOf(auth)?.onNonce?.(header.get(dpopNonceHeader), url),
-      async ({ error: { code }, challenge }, isRepeatable) => {
+      async ({ error: { code, metadata }, challenge }, isRepeatable) => {
         const rejected = auth;
         const wantsNonce = challenge?.params.get("error") === "use_dpop_nonce";
         if (!wantsNonce) {
@@ -118,6 +118,9 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
         }
         try {
           if (wantsNonce) {
+            if (!metadata.has(dpopNonceHeader)) {
+              throw new AuthError("credentials_refused", "no DPoP-Nonce came: CORS must expose it");
+            }
             hasNonce = true;
             return withHeaders(call, await buildAuthHeaders(auth, send, signal));
           }

@@ -34,7 +34,8 @@ export function createTargetGuard(
   };
 }
 
-function parseUrl(url: string): URL | undefined {
+/** A URL, resolved against the page where there is one. */
+export function parseUrl(url: string): URL | undefined {
   try {
     return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
   } catch {

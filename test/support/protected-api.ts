@@ -40,8 +40,8 @@ export interface ApiRequest {
 export interface ProtectedApiOptions {
   readonly httpVersion: "1.1" | "2";
   readonly authorizationServer: TestAuthorizationServer;
-  /** Default: bound tokens are refused. */
-  readonly dpop?: Omit<DpopOptions, "publicOrigins">;
+  /** Default: bound tokens are refused. `publicOrigins`: beside its own one. */
+  readonly dpop?: Partial<DpopOptions>;
   /** Headers of each answer, and the whole answer to `OPTIONS`: for CORS. Default: none. */
   readonly headers?: () => Readonly<Record<string, string>>;
 }
@@ -77,7 +77,7 @@ export async function startProtectedApi(options: ProtectedApiOptions): Promise<P
       issuer: authorizationServer.issuer,
       audience: authorizationServer.resources.orders,
       algorithms: ["ES256"],
-      ...(dpop && { dpop: { publicOrigins: [baseUrl], ...dpop } }),
+      ...(dpop && { dpop: { ...dpop, publicOrigins: [baseUrl, ...(dpop.publicOrigins ?? [])] } }),
     });
     const authenticate: Authenticator["authenticate"] = async (call) => {
       const [scheme, token = ""] = call.header.get("authorization")?.split(" ") ?? [];

@@ -1,0 +1,1 @@
+throw new Error("the script is broken");
