@@ -4,6 +4,7 @@ import { Auth, isAuthenticated } from "./auth.js";
 import { staticHeaders } from "./auth-headers.js";
 import type { AuthRequest, CredentialSource, Credentials } from "./auth-provider.js";
 import type { Challenge } from "./challenge.js";
+import { isSameAuth } from "./is-same-auth.js";
 
 /**
  * The first of several credentials that is available. One that fails, or is
@@ -36,7 +37,7 @@ export function firstAvailable(...credentials: Credentials[]): CredentialSource 
           const own = source === owner ? request : withoutRejection(request);
           const auth = await askForAuth(source, own);
           staticHeaders(auth); // throws for what could not be sent
-          const isRefused = rejected !== undefined && isSame(auth, rejected);
+          const isRefused = rejected !== undefined && isSameAuth(auth, rejected);
           if (isAuthenticated(auth) && !isRefused) {
             owners.set(auth, source);
             return auth;
@@ -124,10 +125,6 @@ function tell(
   challenge: Challenge | undefined,
 ): unknown {
   return source && "rejected" in source ? source.rejected?.(auth, challenge) : undefined;
-}
-
-function isSame(a: Auth, b: Auth): boolean {
-  return a === b || String([...staticHeaders(a)]) === String([...staticHeaders(b)]);
 }
 
 function noneAvailable(errors: readonly unknown[]): AuthError {

@@ -61,9 +61,6 @@ export function createLoginEndpoint(
       }
       return toOurs(parseObject(await readLimited(response)), fields, shown);
     } catch (error) {
-      if (signal.aborted) {
-        throw signal.reason;
-      }
       // not as the cause: the error of another fetch may show the request
       const code = String(Object(Object(error).cause).code);
       const reason = /^[A-Z_]{3,40}$/.test(code) ? `: ${code}` : "";

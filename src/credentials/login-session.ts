@@ -41,6 +41,8 @@ interface Flight {
   readonly done: Promise<Tokens>;
   /** The refresh token it uses. `undefined`: it is a login. */
   refreshing: string | undefined;
+  /** Whether `refresh()` began it: it ends without a login. */
+  readonly isByHand: boolean;
   /** Whether the cache waits for it. */
   isTaken: boolean;
 }
@@ -89,8 +91,7 @@ export function createLoginSession(
     try {
       tokens = await steps.refresh?.(used, signal);
     } catch (error) {
-      const isFinal = isAuthError(error) && error.code !== "credentials_unavailable";
-      if (isFinal && refreshToken === used) {
+      if (isFinal(error) && refreshToken === used) {
         refreshToken = undefined;
       }
       throw error;
@@ -117,7 +118,11 @@ export function createLoginSession(
     return logIn(request);
   };
 
-  const begin = (refreshing: string | undefined, work: () => Promise<Tokens>): Flight => {
+  const begin = (
+    refreshing: string | undefined,
+    work: () => Promise<Tokens>,
+    isByHand = false,
+  ): Flight => {
     const run = async () => {
       try {
         const tokens = await work();
@@ -132,7 +137,7 @@ export function createLoginSession(
         flight = undefined;
       }
     };
-    const own: Flight = { refreshing, isTaken: false, done: run() };
+    const own: Flight = { refreshing, isByHand, isTaken: false, done: run() };
     // perhaps nobody waits any more when it fails
     own.done.catch(() => {});
     flight = own;
@@ -168,14 +173,22 @@ export function createLoginSession(
       if (offered && lifetimeOf(offered, now().getTime()) > 0) {
         return offered;
       }
-      flight ??= begin(steps.refresh && refreshToken, () => renew(request));
-      flight.isTaken = true;
-      const { auth } = await flight.done;
-      // else the cache waits no more, and takes it next time
-      if (!signal.aborted) {
-        ready = undefined;
+      for (;;) {
+        const under = flight ?? begin(steps.refresh && refreshToken, () => renew(request));
+        under.isTaken = true;
+        try {
+          const { auth } = await under.done;
+          // else the cache waits no more, and takes it next time
+          if (!signal.aborted) {
+            ready = undefined;
+          }
+          return auth;
+        } catch (error) {
+          if (!under.isByHand || !isFinal(error)) {
+            throw error;
+          }
+        }
       }
-      return auth;
     },
     login: (request) =>
       runNow(
@@ -190,7 +203,7 @@ export function createLoginSession(
           if (!used) {
             throw new AuthError("credentials_missing", "there is no refresh token: log in");
           }
-          return begin(used, () => refreshWith(used));
+          return begin(used, () => refreshWith(used), true);
         },
       ),
     get type() {
@@ -198,4 +211,9 @@ export function createLoginSession(
     },
   };
   return session;
+}
+
+/** Whether asking again would not help. */
+function isFinal(error: unknown): boolean {
+  return isAuthError(error) && error.code !== "credentials_unavailable";
 }

@@ -66,22 +66,27 @@ async function withAuthError<T>(ask: () => T | PromiseLike<T>): Promise<T> {
   }
 }
 
-const transientCodes: readonly Code[] = [
-  Code.Unavailable,
-  Code.DeadlineExceeded,
-  Code.ResourceExhausted,
-];
-
 function isTransient(error: unknown): boolean {
-  if (error instanceof ConnectError) {
-    // Connect says Unknown where fetch failed
-    const { code, cause } = error;
-    return transientCodes.includes(code) || (code === Code.Unknown && isNetworkError(cause));
+  if (!(error instanceof ConnectError)) {
+    return isNetworkError(error);
   }
-  return isNetworkError(error);
+  switch (error.code) {
+    case Code.Unavailable:
+    case Code.DeadlineExceeded:
+    case Code.ResourceExhausted:
+      return true;
+    case Code.Unknown:
+      // that is what Connect says where fetch failed
+      return isNetworkError(error.cause);
+    default:
+      return false;
+  }
 }
 
-/** What fetch throws without a network, in Node, Chrome, Firefox and Safari. */
+/** What fetch throws without a network: in Node, Chrome, Firefox, Safari, Deno. */
 function isNetworkError(error: unknown): boolean {
-  return error instanceof TypeError && /fetch|networkerror|load failed/i.test(error.message);
+  return (
+    error instanceof TypeError &&
+    /^(fetch failed|failed to fetch|networkerror|load failed|error sending)/i.test(error.message)
+  );
 }

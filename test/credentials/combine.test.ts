@@ -122,6 +122,17 @@ describe("firstAvailable", () => {
     expect(next).not.toHaveBeenCalled();
   });
 
+  test("throws why it was aborted, although another one would be there", async () => {
+    const controller = new AbortController();
+    const auth = firstAvailable(() => new Promise<Auth>(() => {}), key).getAuth({
+      ...authRequest(),
+      signal: controller.signal,
+    });
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await expect(auth).rejects.toBe(reason);
+  });
+
   test("tells the source of a refused credential, and asks it for another one", async () => {
     const [first, second] = [Auth.bearer("old"), Auth.bearer("new")];
     const absent = recording(Auth.none());

@@ -278,6 +278,22 @@ describe("a token that expires", () => {
     expect(refresh).toHaveBeenCalledTimes(1);
     expect(login).toHaveBeenCalledTimes(1);
   });
+
+  test("does not take a late answer that has expired meanwhile", async () => {
+    const { refresh, api, call, failure } = setUp();
+    await call();
+    await vi.advanceTimersByTimeAsync(60 * minute);
+    const held = createHeld<LoginResult>();
+    refresh.mockReturnValueOnce(held.promise);
+    const failed = failure();
+    await vi.advanceTimersByTimeAsync(10 * second);
+    expect(await failed).toMatchObject({ code: Code.Unavailable });
+    held.release({ access_token: "late", refresh_token: "late-refresh", expires_in: 60 });
+    await vi.advanceTimersByTimeAsync(10 * minute);
+    await call();
+    expect(refresh.mock.calls.map(([token]) => token)).toEqual(["refresh-1", "late-refresh"]);
+    expect(api.arrived).toEqual(["Bearer token-1", "Bearer token-2"]);
+  });
 });
 
 describe("a token that the API rejects", () => {
@@ -415,7 +431,7 @@ describe("onTokens", () => {
     onTokens.mockImplementationOnce(() => {
       throw new Error("disk full");
     });
-    const { refresh, next, api, call, failure } = setUp({ onTokens });
+    const { refresh, next, credentials, api, call, failure } = setUp({ onTokens });
     refresh.mockImplementation((token) => {
       order.push(`send ${token}`);
       return next();
@@ -424,7 +440,14 @@ describe("onTokens", () => {
     expect(await failure()).toMatchObject(failedCall("credentials_failed", message));
     await vi.advanceTimersByTimeAsync(second);
     await call();
-    expect(order).toEqual(["store refresh-1", "send refresh-1", "store refresh-2"]);
+    await credentials.refreshToken();
+    expect(order).toEqual([
+      "store refresh-1",
+      "send refresh-1",
+      "store refresh-2",
+      "send refresh-2",
+      "store refresh-3",
+    ]);
     expect(api.arrived).toEqual(["Bearer token-2"]);
   });
 });
@@ -452,6 +475,22 @@ describe("login()", () => {
     credentials.clear();
     const [, result] = await Promise.all([call(), credentials.login()]);
     expect(result).toMatchObject({ access_token: "token-2" });
+    expect(login).toHaveBeenCalledTimes(2);
+  });
+
+  test("joins the login that a refused refresh is followed by", async () => {
+    const { login, refresh, next, credentials, call } = setUp();
+    await call();
+    await vi.advanceTimersByTimeAsync(60 * minute);
+    refresh.mockImplementationOnce(refuse);
+    const held = createHeld<LoginResult>();
+    login.mockReturnValueOnce(held.promise);
+    const waiting = call();
+    await vi.advanceTimersByTimeAsync(0);
+    const result = credentials.login();
+    held.release(await next());
+    await waiting;
+    expect(await result).toMatchObject({ access_token: "token-2" });
     expect(login).toHaveBeenCalledTimes(2);
   });
 
@@ -552,6 +591,19 @@ describe("refreshToken()", () => {
     expect([login.mock.calls.length, refresh.mock.calls.length]).toEqual([1, 1]);
   });
 
+  test("that is refused fails no call that waits: those log in", async () => {
+    const { login, refresh, credentials, api, calls } = setUp();
+    refresh.mockImplementationOnce(refuse);
+    const refused = expect(credentials.refreshToken("stored")).rejects.toMatchObject({
+      code: "credentials_failed",
+      message: notObtained,
+    });
+    await calls(10);
+    await refused;
+    expect(api.arrived).toEqual(Array(10).fill("Bearer token-1"));
+    expect([login.mock.calls.length, refresh.mock.calls.length]).toEqual([1, 1]);
+  });
+
   test("rejects where there is no refresh", async () => {
     const { credentials } = setUp({ refresh: undefined });
     await expect(credentials.refreshToken("stored")).rejects.toMatchObject({
@@ -621,6 +673,19 @@ describe("clear()", () => {
     await call();
     expect(api.arrived).toEqual(["Bearer token-1", "Bearer token-2", "Bearer token-3"]);
     expect([login.mock.calls.length, refresh.mock.calls.length]).toEqual([3, 0]);
+  });
+
+  test("is not undone by a login() that began before it", async () => {
+    const { login, next, credentials } = setUp();
+    const held = createHeld<LoginResult>();
+    login.mockReturnValueOnce(held.promise);
+    const result = credentials.login();
+    await vi.advanceTimersByTimeAsync(0);
+    credentials.clear();
+    held.release(await next());
+    expect(await result).toMatchObject({ access_token: "token-1" });
+    expect(credentials.getAuthType()).toBe("basic");
+    expect(login).toHaveBeenCalledTimes(1);
   });
 });
 
