@@ -409,7 +409,7 @@ describe("signal", () => {
     const reason = new Error("the user left");
     const first = auth.getToken({ signal: controller.signal });
     const others = Array.from({ length: 49 }, () => auth.getToken());
-    await vi.waitUntil(() => requests().length === 1);
+    await vi.waitUntil(() => requests().length === 1, 10_000);
     controller.abort(reason);
     await expect(first).rejects.toBe(reason);
     release();

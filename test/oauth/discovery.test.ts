@@ -289,7 +289,7 @@ describe("keeps metadata", () => {
     expect(discovery()).toEqual([oauth]);
     time += 120_000;
     await renew();
-    await vi.waitUntil(() => discovery().length === 2);
+    await vi.waitUntil(() => discovery().length === 2, 10_000);
     await renew();
     expect(discovery()).toEqual([oauth, oauth]);
   });
@@ -307,7 +307,7 @@ describe("keeps metadata", () => {
       time += hour + 1000;
       await renew();
       await renew();
-      await vi.waitUntil(() => discovery().length === 2);
+      await vi.waitUntil(() => discovery().length === 2, 10_000);
       expect(requests()).toEqual(["/token", "/token", "/token"]);
       // not with each token
       await renew();
@@ -316,7 +316,7 @@ describe("keeps metadata", () => {
       as.metadata({ issuer: as.issuer, token_endpoint: `${server.baseUrl}/token` });
       time += 61_000;
       await renew();
-      await vi.waitUntil(async () => (await renew()).access_token === "moved");
+      await vi.waitUntil(async () => (await renew()).access_token === "moved", 10_000);
       expect(discovery()).toHaveLength(3);
     } finally {
       await server.close();
@@ -325,12 +325,12 @@ describe("keeps metadata", () => {
 
   test("and waits for nothing while the next ones hang", async () => {
     let time = Date.now();
-    const { auth, discovery, requests } = setUp({ now: () => new Date(time), timeoutMs: 300 });
+    const { auth, discovery, requests } = setUp({ now: () => new Date(time), timeoutMs: 2000 });
     await auth.getToken();
     as.discoveryFault({ type: "hang" });
     time += hour + 1000;
     await auth.getToken({ forceRefresh: true });
     expect(requests()).toHaveLength(2);
-    await vi.waitUntil(() => discovery().length === 2);
+    await vi.waitUntil(() => discovery().length === 2, 10_000);
   });
 });
