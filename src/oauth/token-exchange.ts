@@ -54,7 +54,9 @@ export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
     requestedTokenType: true,
     audience: true,
   });
-  const { subjectToken, actorToken, requestedTokenType, audience = [] } = options;
+  const { actorToken, requestedTokenType, audience = [] } = options;
+  const subjectOf = tokenOfCall("subjectToken", options.subjectToken);
+  const actorOf = actorToken === undefined ? undefined : tokenOfCall("actorToken", actorToken);
   const { subjectTokenType = accessTokenType, actorTokenType = accessTokenType } = options;
   const endpoint = createTokenEndpoint(options);
   const resources = parseResource(options.resource);
@@ -66,15 +68,15 @@ export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
   ];
 
   return createScopedSource(options, async (scopes, call) => {
-    const subject = await tokenOf("subjectToken", subjectToken, call);
+    const subject = await subjectOf(call);
     const parameters: [string, string][] = [
       ...constant,
       ["subject_token", subject],
       ["subject_token_type", subjectTokenType],
     ];
     const key = [await sha256(subject), ...scopes];
-    if (actorToken !== undefined) {
-      const actor = await tokenOf("actorToken", actorToken, call);
+    if (actorOf) {
+      const actor = await actorOf(call);
       parameters.push(["actor_token", actor], ["actor_token_type", actorTokenType]);
       key.unshift(await sha256(actor));
     }
@@ -89,10 +91,16 @@ export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
 
 const type = "urn:ietf:params:oauth:grant-type:token-exchange";
 
-async function tokenOf(option: string, token: TokenOfCall, call: AuthRequest): Promise<string> {
-  const value = typeof token === "function" ? await token(call) : token;
-  if (typeof value !== "string" || value === "") {
-    throw new TypeError(`${option} must be a string that is not empty`);
+function tokenOfCall(option: string, token: TokenOfCall): (call: AuthRequest) => Promise<string> {
+  const check = (value: string) => {
+    if (typeof value !== "string" || value === "") {
+      throw new TypeError(`${option} must be a string that is not empty`);
+    }
+    return value;
+  };
+  if (typeof token === "function") {
+    return async (call) => check(await token(call));
   }
-  return value;
+  check(token);
+  return async () => token;
 }

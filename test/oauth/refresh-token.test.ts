@@ -285,7 +285,7 @@ describe("a request goes on", () => {
     });
     release();
     await vi.waitUntil(() => tokens.length === 1, 10_000);
-    pass(2000);
+    pass(5000);
     await getAuth(credentials);
     expect(sent()).toEqual([first, tokens[0]?.refresh_token]);
   });
@@ -299,7 +299,7 @@ describe("a request goes on", () => {
     );
     const { credentials, requests, tokens, pass } = await setUp({ timeoutMs: 1000 });
     await fail(credentials);
-    pass(2000);
+    pass(5000);
     const next = getAuth(credentials);
     release();
     expect(tokenOf(await next)).toBe(tokens[0]?.access_token);
