@@ -6,7 +6,7 @@ import { isSameAuth } from "../credentials/is-same-auth.js";
 import { authorizationHeader, dpopNonceHeader } from "../headers.js";
 import { checkKnownOptions } from "../known-options.js";
 import { type AuthClient, type GetTokenOptions, internalsOf } from "./auth-client.js";
-import { parseScope, unite } from "./scopes.js";
+import { parseResource, parseScope, unite } from "./scopes.js";
 
 /** Options of `createAuthFetch`. */
 export interface AuthFetchOptions extends Pick<GetTokenOptions, "scope" | "resource"> {
@@ -41,8 +41,9 @@ export function createAuthFetch(
 ): typeof globalThis.fetch {
   const { getAuth, reject, usualScopes } = internalsOf(client);
   checkKnownOptions("createAuthFetch", options, optionNames);
-  const { baseUrl, scope, resource, allowInsecureTransport = false } = options;
+  const { baseUrl, scope, allowInsecureTransport = false } = options;
   const scopes = scope === undefined ? usualScopes : parseScope(scope);
+  const resource = options.resource === undefined ? undefined : parseResource(options.resource);
   const checkTarget = createTargetGuard(baseUrl, allowInsecureTransport);
   const send = options.fetch ?? ((...args) => globalThis.fetch(...args));
 
