@@ -1,4 +1,5 @@
 import type { DpopProofRequest } from "../credentials/auth.js";
+import { checkKnownOptions } from "../known-options.js";
 import { encodeBase64url, sha256 } from "./base64url.js";
 
 /** Algorithms of DPoP proofs. `EdDSA` is the older name of `Ed25519` (RFC 9864 §2.2), for servers that know no other. */
@@ -29,6 +30,7 @@ export function createDpopSigner(
   options: DpopKeyOptions,
   now: () => Date,
 ): (request: DpopProofInit) => Promise<string> {
+  checkKnownOptions("dpop", options, { algorithm: true, keyPair: true });
   const { keyPair } = options;
   const ownName = keyPair?.privateKey.algorithm.name ?? "ECDSA";
   const algorithm = options.algorithm ?? (ownName === "ECDSA" ? "ES256" : "Ed25519");
@@ -39,6 +41,10 @@ export function createDpopSigner(
     algorithm === "ES256" ? { name: "ECDSA", namedCurve: "P-256" } : { name: "Ed25519" };
   if (keyPair && ownName !== params.name) {
     throw new TypeError(`dpop.keyPair is for ${ownName}, and ${algorithm} needs ${params.name}`);
+  }
+  const own = keyPair?.privateKey.algorithm ?? params;
+  if ("namedCurve" in own && own.namedCurve !== "P-256") {
+    throw new TypeError(`dpop.keyPair is for ${own.namedCurve}, and ${algorithm} needs P-256`);
   }
 
   const makeKey = async () => {
@@ -64,7 +70,7 @@ export function createDpopSigner(
     const claims = {
       jti: crypto.randomUUID(),
       htm,
-      htu,
+      htu: htu.replace(/[?#].*/s, ""),
       iat: Math.floor(now().getTime() / 1000),
       ath: accessToken === undefined ? undefined : hashed?.ath,
       nonce,
