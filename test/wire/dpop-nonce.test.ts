@@ -137,6 +137,15 @@ describe.each(protocols)("DPoP nonces over $name", (protocol) => {
   const endless: { verdicts: Verdict[]; attempts: number }[] = [
     { verdicts: ["use_dpop_nonce", "use_dpop_nonce"], attempts: 2 },
     { verdicts: ["invalid_token", "invalid_token"], attempts: 2 },
+    // with the new token it may take a nonce again, but no more than one
+    {
+      verdicts: ["use_dpop_nonce", "invalid_token", "use_dpop_nonce", "use_dpop_nonce"],
+      attempts: 4,
+    },
+    {
+      verdicts: ["use_dpop_nonce", "invalid_token", "use_dpop_nonce", "invalid_token"],
+      attempts: 4,
+    },
     { verdicts: ["use_dpop_nonce", "invalid_token", "invalid_token"], attempts: 3 },
     { verdicts: ["invalid_token", "use_dpop_nonce", "use_dpop_nonce"], attempts: 3 },
     { verdicts: ["invalid_token", "use_dpop_nonce", "invalid_token"], attempts: 3 },
