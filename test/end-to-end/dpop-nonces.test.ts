@@ -1,13 +1,17 @@
+import http from "node:http";
 import { Code } from "@connectrpc/connect";
 import { decodeJwt } from "jose";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { type ClientCredentialsOptions, clientCredentials } from "../../src/oauth/index.js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { listenOnLoopback } from "../../example/loopback.js";
+import { clientCredentials } from "../../src/oauth/index.js";
 import {
   startAuthorizationServer,
   type TestAuthorizationServer,
 } from "../support/authorization-server.js";
+import { forward } from "../support/forward.js";
 import { type ProtectedApi, startProtectedApi } from "../support/protected-api.js";
-import { callMatrix, createMatrixClient, type Protocol, protocols } from "../wire/protocols.js";
+import { type Protocol, protocols } from "../wire/protocols.js";
+import { caller, connectOverHttp1, connectOverHttp2, serviceOptions } from "./unary-calls.js";
 
 let authorizationServer: TestAuthorizationServer;
 let apis: Record<Protocol["httpVersion"], ProtectedApi>;
@@ -15,7 +19,11 @@ let other: ProtectedApi;
 beforeAll(async () => {
   authorizationServer = await startAuthorizationServer({ dpopNonces: true });
   const start = (httpVersion: Protocol["httpVersion"]) =>
-    startProtectedApi({ httpVersion, authorizationServer, dpop: { required: true, nonces: true } });
+    startProtectedApi({
+      httpVersion,
+      authorizationServer,
+      dpop: { required: true, nonces: true },
+    });
   apis = { "1.1": await start("1.1"), "2": await start("2") };
   other = await start("2");
 });
@@ -30,44 +38,14 @@ beforeEach(() => {
   }
   authorizationServer.fault(undefined);
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-});
 
-function credentials(options: Partial<ClientCredentialsOptions> = {}) {
-  const { issuer, clients, resources } = authorizationServer;
-  return clientCredentials({
-    issuer,
-    ...clients.basic,
-    resource: resources.orders,
-    dpop: true,
-    ...options,
-  });
-}
-
-/** Makes the function that calls an API, with one credential. */
-function caller(api: ProtectedApi, protocol: Protocol, auth = credentials()) {
-  const client = createMatrixClient(protocol, { baseUrl: api.baseUrl }, { credentials: auth });
-  return () => callMatrix(client, "authenticated", "Unary");
-}
-
+const credentials = () => clientCredentials(serviceOptions(authorizationServer));
 const times = <T>(n: number, make: () => T): T[] => Array.from({ length: n }, make);
-const [http2Connect] = protocols;
-expect.assert(http2Connect !== undefined);
 
 describe.each(protocols)("over $name", (protocol) => {
-  test("one of a hundred parallel first calls asks for the nonce", async () => {
-    const asked = authorizationServer.requests.length;
-    const api = apis[protocol.httpVersion];
-    await Promise.all(times(100, caller(api, protocol)));
-    expect(api.calls).toHaveLength(100);
-    expect(api.requests).toHaveLength(101);
-    expect(authorizationServer.requests).toHaveLength(asked + 2);
-  });
-
   test("after a restart of the API one call pays for the new nonce, and every call passes", async () => {
     const api = apis[protocol.httpVersion];
-    const call = caller(api, protocol);
+    const call = caller(api, protocol, credentials());
     await call();
     api.requests.length = 0;
     api.restart();
@@ -90,7 +68,7 @@ describe("nonces", () => {
       api.restart();
       return undefined;
     });
-    await expect(caller(api, http2Connect)()).rejects.toMatchObject({
+    await expect(caller(api, connectOverHttp2, credentials())()).rejects.toMatchObject({
       name: "ConnectError",
       code: Code.Unauthenticated,
       rawMessage: "invalid DPoP proof",
@@ -107,7 +85,7 @@ describe("nonces", () => {
       headers: { "dpop-nonce": `nonce-${n}` },
       body: '{"error":"use_dpop_nonce"}',
     }));
-    await expect(caller(apis["2"], http2Connect)()).rejects.toMatchObject({
+    await expect(caller(apis["2"], connectOverHttp2, credentials())()).rejects.toMatchObject({
       name: "ConnectError",
       code: Code.Unauthenticated,
       cause: {
@@ -124,7 +102,10 @@ describe("nonces", () => {
   test("of authorization server and APIs never mix, whoever restarts", async () => {
     const asked = authorizationServer.requests.length;
     const auth = credentials();
-    const calls = [caller(apis["2"], http2Connect, auth), caller(other, http2Connect, auth)];
+    const calls = [
+      caller(apis["2"], connectOverHttp2, auth),
+      caller(other, connectOverHttp2, auth),
+    ];
     for (const restart of [
       () => authorizationServer.restartNonces(),
       () => apis["2"].restart(),
@@ -144,9 +125,39 @@ describe("nonces", () => {
     expect(new Set(seen.flat()).size).toBe(6);
   });
 
+  test("of an authorization server and an API at one origin do not mix either", async () => {
+    const server = http.createServer((req, res) =>
+      forward(req, res, req.url === "/token" ? authorizationServer.issuer : api.baseUrl),
+    );
+    const gateway = await listenOnLoopback(server);
+    const api = await startProtectedApi({
+      httpVersion: "1.1",
+      authorizationServer,
+      dpop: { nonces: true, publicOrigins: [gateway.baseUrl] },
+    });
+    try {
+      const asked = authorizationServer.requests.length;
+      const tokenEndpoint = `${gateway.baseUrl}/token`;
+      const auth = clientCredentials({ ...serviceOptions(authorizationServer), tokenEndpoint });
+      const call = caller(gateway, connectOverHttp1, auth);
+      await call();
+      await call();
+      auth.clear();
+      await call();
+      const [first, ...ofTokens] = noncesOfTokenRequests(asked);
+      const [second, ...ofCalls] = api.requests.map(({ proof }) => proof?.claims.nonce);
+      expect([first, second]).toEqual([undefined, undefined]);
+      expect([ofTokens.length, ofCalls.length]).toEqual([2, 3]);
+      expect([new Set(ofTokens).size, new Set(ofCalls).size]).toEqual([1, 1]);
+      expect(ofTokens[0]).not.toBe(ofCalls[0]);
+    } finally {
+      await Promise.all([gateway.close(), api.close()]);
+    }
+  });
+
   test("after a restart of the authorization server the next token pays for a new one", async () => {
     const auth = credentials();
-    const call = caller(apis["2"], http2Connect, auth);
+    const call = caller(apis["2"], connectOverHttp2, auth);
     await call();
     const asked = authorizationServer.requests.length;
     for (const [isRestarted, requests] of [
@@ -182,7 +193,7 @@ describe("nonces", () => {
 
   test("and tokens are both renewed where both are refused", async () => {
     const api = apis["2"];
-    const call = caller(api, http2Connect);
+    const call = caller(api, connectOverHttp2, credentials());
     await call();
     const asked = authorizationServer.requests.length;
     expect(api.requests).toHaveLength(2);
@@ -203,7 +214,7 @@ describe("nonces", () => {
       }
       return undefined;
     });
-    await caller(api, http2Connect)();
+    await caller(api, connectOverHttp2, credentials())();
     expect(api.requests.map(({ proof }) => proof?.claims.nonce)).toEqual([
       undefined,
       expect.any(String),
@@ -211,83 +222,6 @@ describe("nonces", () => {
       expect.any(String),
     ]);
     expect(api.calls).toHaveLength(1);
-  });
-});
-
-describe("the first answer of an API", () => {
-  let free: ProtectedApi;
-  beforeAll(async () => {
-    free = await startProtectedApi({
-      httpVersion: "1.1",
-      authorizationServer,
-      dpop: { required: true },
-    });
-  });
-  beforeEach(() => {
-    free.requests.length = 0;
-    free.calls.length = 0;
-  });
-  afterAll(() => free.close());
-
-  const [, , , overHttp1] = protocols;
-  expect.assert(overHttp1 !== undefined);
-
-  /** Takes the second that calls wait for the first one into the hands of the test. */
-  function holdTimeLimit(): () => void {
-    const controller = new AbortController();
-    const { timeout } = AbortSignal;
-    vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) =>
-      ms === 1000 ? controller.signal : timeout.call(AbortSignal, ms),
-    );
-    return () => controller.abort();
-  }
-
-  /** Holds the first request that comes, until it is released. */
-  function holdFirst(): { isHeld: Promise<void>; release: () => void } {
-    let release = () => {};
-    const isReleased = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const isHeld = new Promise<void>((resolve) => {
-      free.onRequest((n) => {
-        if (n > 1) {
-          return undefined;
-        }
-        resolve();
-        return isReleased;
-      });
-    });
-    return { isHeld, release };
-  }
-
-  test("ends the wait of the others, also where no nonce is wanted", async () => {
-    holdTimeLimit();
-    const { isHeld, release } = holdFirst();
-    const call = caller(free, overHttp1);
-    const calls = times(100, call);
-    await isHeld;
-    // with a credential of its own, and so without waiting: whatever was sent before has come by then
-    await caller(free, overHttp1)();
-    expect(free.requests).toHaveLength(2);
-    release();
-    await Promise.all(calls);
-    expect(free.requests).toHaveLength(101);
-    expect(free.calls).toHaveLength(101);
-  });
-
-  test("is waited for no longer than a second", async () => {
-    const endSecond = holdTimeLimit();
-    const { isHeld, release } = holdFirst();
-    const [first, ...others] = times(10, caller(free, overHttp1));
-    await isHeld;
-    await caller(free, overHttp1)();
-    expect(free.requests).toHaveLength(2);
-    endSecond();
-    await Promise.all(others);
-    expect(free.calls).toHaveLength(10);
-    release();
-    await first;
-    expect(free.calls).toHaveLength(11);
   });
 });
 

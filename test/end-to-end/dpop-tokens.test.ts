@@ -1,17 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { Auth, type Credentials } from "../../src/index.js";
-import {
-  type ClientCredentialsOptions,
-  clientCredentials,
-  createAuthClient,
-} from "../../src/oauth/index.js";
+import { Auth } from "../../src/index.js";
+import { clientCredentials, createAuthClient } from "../../src/oauth/index.js";
 import {
   startAuthorizationServer,
   type TestAuthorizationServer,
 } from "../support/authorization-server.js";
 import { type ProtectedApi, startProtectedApi } from "../support/protected-api.js";
-import { callMatrix, createMatrixClient, type Protocol, protocols } from "../wire/protocols.js";
+import { type Protocol, protocols } from "../wire/protocols.js";
+import { caller, connectOverHttp2, serviceOptions } from "./unary-calls.js";
 
 let authorizationServer: TestAuthorizationServer;
 let apis: Record<Protocol["httpVersion"], ProtectedApi>;
@@ -38,21 +35,6 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-function options(): ClientCredentialsOptions {
-  const { issuer, clients, resources } = authorizationServer;
-  return { issuer, ...clients.basic, resource: resources.orders };
-}
-
-/** Makes the function that calls an API, with one credential. */
-function caller(protocol: Protocol, credentials: Credentials) {
-  const { baseUrl } = apis[protocol.httpVersion];
-  const client = createMatrixClient(protocol, { baseUrl }, { credentials });
-  return () => callMatrix(client, "authenticated", "Unary");
-}
-
-const [http2Connect] = protocols;
-expect.assert(http2Connect !== undefined);
-
 describe("while calls run, keys rotate and every token is revoked:", () => {
   const bearer = protocols.filter(({ name }) => /^gRPC over HTTP.2|^Connect over fetch/.test(name));
   test.each(bearer)("1,000 calls over $name succeed with one more token", (protocol) =>
@@ -77,7 +59,11 @@ describe("while calls run, keys rotate and every token is revoked:", () => {
       api.restart();
     };
     api.onRequest((n) => (n === calls / 2 ? rotate() : undefined));
-    const call = caller(protocol, clientCredentials({ ...options(), dpop: want.dpop }));
+    const call = caller(
+      api,
+      protocol,
+      clientCredentials(serviceOptions(authorizationServer, want.dpop)),
+    );
     await Promise.all(Array.from({ length: calls }, call));
     expect(api.calls).toHaveLength(calls);
     expect(new Set(api.requests.map(({ token }) => token)).size).toBe(2);
@@ -100,11 +86,10 @@ describe.each([false, true])("tokens that live 60 s, with dpop: %s", (dpop) => {
   test("serve to their end while the authorization server is down, and are renewed after it", async () => {
     const failures: string[] = [];
     const credentials = clientCredentials({
-      ...options(),
-      dpop,
+      ...serviceOptions(authorizationServer, dpop),
       onEvent: (event) => event.type === "token_failed" && failures.push(event.error.code),
     });
-    const call = caller(http2Connect, credentials);
+    const call = caller(apis["2"], connectOverHttp2, credentials);
     await call();
     authorizationServer.fault({ type: "reset" });
     const asked = authorizationServer.requests.length;
@@ -139,7 +124,11 @@ describe.each([false, true])("tokens that live 60 s, with dpop: %s", (dpop) => {
 describe("the key of a client", () => {
   test("is made once, and cannot be exported", async () => {
     const generateKey = vi.spyOn(crypto.subtle, "generateKey");
-    const call = caller(http2Connect, clientCredentials({ ...options(), dpop: true }));
+    const call = caller(
+      apis["2"],
+      connectOverHttp2,
+      clientCredentials(serviceOptions(authorizationServer)),
+    );
     await Promise.all([call(), call(), call()]);
     expect(generateKey).toHaveBeenCalledTimes(1);
     const pair: CryptoKey | CryptoKeyPair = await generateKey.mock.results[0]?.value;
@@ -154,7 +143,11 @@ describe("the key of a client", () => {
     const keyPair = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]);
     expect.assert("privateKey" in keyPair);
     for (let n = 0; n < 2; n++) {
-      await caller(http2Connect, clientCredentials({ ...options(), dpop: { keyPair } }))();
+      await caller(
+        apis["2"],
+        connectOverHttp2,
+        clientCredentials(serviceOptions(authorizationServer, { keyPair })),
+      )();
     }
     expect(apis["2"].calls).toHaveLength(2);
     const { x } = await crypto.subtle.exportKey("jwk", keyPair.publicKey);
@@ -164,7 +157,7 @@ describe("the key of a client", () => {
   });
 
   test("is the only one for its tokens", async () => {
-    const [holder, thief] = [true, true].map((dpop) => createAuthClient({ ...options(), dpop }));
+    const [holder, thief] = [1, 2].map(() => createAuthClient(serviceOptions(authorizationServer)));
     expect.assert(holder !== undefined && thief !== undefined);
     const { access_token } = await holder.getToken();
     let nonce = "";
@@ -174,9 +167,11 @@ describe("the key of a client", () => {
           nonce = fresh ?? nonce;
         },
       });
-    await caller(http2Connect, present(holder))();
+    await caller(apis["2"], connectOverHttp2, present(holder))();
     expect(apis["2"].calls).toEqual(["POST by basic"]);
-    const error = await caller(http2Connect, present(thief))().catch(ConnectError.from);
+    const error = await caller(apis["2"], connectOverHttp2, present(thief))().catch(
+      ConnectError.from,
+    );
     expect(error).toMatchObject({
       name: "ConnectError",
       code: Code.Unauthenticated,
@@ -187,8 +182,10 @@ describe("the key of a client", () => {
   });
 
   test("is needed for its tokens: they are no bearer tokens", async () => {
-    const { access_token } = await createAuthClient({ ...options(), dpop: true }).getToken();
-    await expect(caller(http2Connect, Auth.bearer(access_token))()).rejects.toMatchObject({
+    const { access_token } = await createAuthClient(serviceOptions(authorizationServer)).getToken();
+    await expect(
+      caller(apis["2"], connectOverHttp2, Auth.bearer(access_token))(),
+    ).rejects.toMatchObject({
       name: "ConnectError",
       code: Code.Unauthenticated,
       rawMessage: "invalid token",

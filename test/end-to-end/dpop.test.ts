@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { clientCredentials } from "../../src/oauth/index.js";
+import { type ClientCredentialsOptions, clientCredentials } from "../../src/oauth/index.js";
 import { createUserServiceClient } from "../gen/acme/user/v1/user_auth.js";
 import {
   startAuthorizationServer,
@@ -15,6 +15,7 @@ import {
   protocols,
   type StreamKind,
 } from "../wire/protocols.js";
+import { serviceOptions } from "./unary-calls.js";
 
 const lifetimeSeconds = 10;
 const isRepeatable = (stream: StreamKind) => stream === "Unary" || stream === "Server";
@@ -33,10 +34,8 @@ afterEach(() => {
 });
 
 /** A credential that knows no token, nonce or key yet. */
-function credentials(dpop: Parameters<typeof clientCredentials>[0]["dpop"] = true) {
-  const { issuer, clients, resources } = authorizationServer;
-  return clientCredentials({ issuer, ...clients.basic, resource: resources.orders, dpop });
-}
+const credentials = (dpop?: ClientCredentialsOptions["dpop"]) =>
+  clientCredentials(serviceOptions(authorizationServer, dpop));
 
 describe.each(protocols)("DPoP over $name", (protocol) => {
   let api: ProtectedApi;

@@ -1,9 +1,10 @@
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import http from "node:http";
 import { fileURLToPath } from "node:url";
 import chromiumBinary from "@sparticuz/chromium";
 import { build } from "esbuild";
 import { chromium, type Page } from "playwright-core";
 import { listenOnLoopback } from "../../example/loopback.js";
+import { forward } from "./forward.js";
 
 /** A page in a browser. */
 export interface OpenPage {
@@ -78,17 +79,6 @@ export async function startChromium(script: string, forwardTo: () => string): Pr
       await close();
     },
   };
-}
-
-/** Lets another server answer, as a gateway does. */
-function forward(req: IncomingMessage, res: ServerResponse, baseUrl: string): void {
-  const { method, headers } = req;
-  const sent = http.request(`${baseUrl}${req.url}`, { method, headers }, (answer) => {
-    res.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(res);
-  });
-  sent.on("error", (error) => res.destroy(error));
-  req.pipe(sent);
 }
 
 /** The script as browsers get it. The `paths` of the project lead the name of the package to its sources. */
