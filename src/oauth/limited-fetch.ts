@@ -70,7 +70,7 @@ const hints: Readonly<Record<string, string>> = {
   unauthorized_client: "the client is not registered for this grant",
   invalid_scope: "the client may not have one of these scopes",
   invalid_target: "the server does not know this resource, or takes one at a time",
-  use_dpop_nonce: "the server refused the nonce that it gave",
+  use_dpop_nonce: "the server refused the nonce that it gave, or CORS does not expose DPoP-Nonce",
 };
 
 function lettersOf(text: string): string {

@@ -1,7 +1,7 @@
 import { Code, cors } from "@connectrpc/connect";
 import { calculateJwkThumbprint } from "jose";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createAuthClient } from "../../src/oauth/index.js";
+import { type ClientCredentialsOptions, createAuthClient } from "../../src/oauth/index.js";
 import {
   startAuthorizationServer,
   type TestAuthorizationServer,
@@ -48,6 +48,7 @@ beforeEach(async () => {
   api.requests.length = 0;
   api.calls.length = 0;
   api.restart();
+  authorizationServer.fault(undefined);
   opened = await browser.open();
 });
 afterEach(async () => {
@@ -161,11 +162,33 @@ describe.each(protocols)("a page that speaks %s", (protocol) => {
 });
 
 describe("a page", () => {
-  const bound = () =>
-    connect("Connect", {
-      kind: "clientCredentials",
-      options: { ...serviceOptions(), dpop: true },
+  const bound = (dpop: ClientCredentialsOptions["dpop"] = true) =>
+    connect("Connect", { kind: "clientCredentials", options: { ...serviceOptions(), dpop } });
+
+  test("signs proofs with Ed25519 too", async () => {
+    await bound({ algorithm: "Ed25519" });
+    expect(await call("Unary")).toEqual(ok);
+    expect(api.requests.map(({ proof }) => proof?.header.alg)).toEqual(["Ed25519", "Ed25519"]);
+  });
+
+  test("is told where the authorization server does not expose its nonce, and asks once", async () => {
+    const asked = authorizationServer.requests.length;
+    authorizationServer.fault({
+      type: "status",
+      status: 400,
+      headers: { "dpop-nonce": "hidden", "access-control-expose-headers": "" },
+      body: '{"error":"use_dpop_nonce"}',
     });
+    await bound();
+    const { codes, messages } = await call("Unary");
+    expect(codes).toEqual([Code.Unauthenticated, "credentials_failed", "use_dpop_nonce"]);
+    expect(messages[0]).toBe(
+      `the token endpoint ${authorizationServer.tokenEndpoint} answered use_dpop_nonce, HTTP 400: ` +
+        "the server refused the nonce that it gave, or CORS does not expose DPoP-Nonce",
+    );
+    expect(authorizationServer.requests).toHaveLength(asked + 1);
+    expect(api.requests).toEqual([]);
+  });
 
   test("is told where the API does not expose its nonce, and asks once", async () => {
     exposed = ["www-authenticate"];
