@@ -35,3 +35,61 @@ describe("the main entry point in a browser bundle", () => {
     expect(text).not.toContain("defaultRequires");
   });
 });
+
+describe("connectrpc-auth/oauth in a browser bundle", () => {
+  test("contains no server code, no jose and nothing of Node", async () => {
+    const { inputs, imports, text } = await bundleForBrowser(`
+      import * as everything from "connectrpc-auth/oauth";
+      globalThis.everything = everything;
+    `);
+    expect(inputs).toContain("dist/oauth/index.js");
+    expect(inputs.filter((input) => /(^|\/)(jose|server|testing)\//.test(input))).toEqual([]);
+    expect(
+      inputs.filter(
+        (input) => !/^dist\/|^node_modules\/(@(bufbuild|connectrpc)|oauth4webapi)\//.test(input),
+      ),
+    ).toEqual([]);
+    expect(imports).toEqual([]);
+    expect(text).not.toContain("node:");
+  });
+
+  test("leaves nothing behind where nothing of it is used", async () => {
+    const { text } = await bundleForBrowser(
+      `import "connectrpc-auth/oauth"; console.log("nothing");`,
+    );
+    expect(text).toBe('console.log("nothing");\n');
+  });
+
+  test("adds at most 16,000 bytes for client credentials with DPoP", async () => {
+    const plain = await bundleForBrowser(plainClient);
+    const bound = await bundleForBrowser(boundClient);
+    const added = bound.gzipBytes - plain.gzipBytes;
+    console.log(`a generated client with client credentials and DPoP adds ${added} bytes gzip`);
+    expect(added).toBeGreaterThan(0);
+    expect(added).toBeLessThanOrEqual(16_000);
+  });
+
+  test("brings no other grant than the one that is used", async () => {
+    const { text } = await bundleForBrowser(boundClient);
+    expect(text).toContain("client_credentials");
+    expect(text).not.toMatch(/token-exchange|subjectToken|onTokens/);
+  });
+});
+
+/** The page of `plainClient`, with a generated client that sends bound tokens. */
+const boundClient = `
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { clientCredentials } from "connectrpc-auth/oauth";
+import { createGreeterServiceClient } from "./bench/gen/acme/bench/v1/greeter_auth.js";
+
+const greeter = createGreeterServiceClient(createConnectTransport, { baseUrl: "https://api.acme.dev" }, {
+  credentials: clientCredentials({
+    issuer: "https://auth.acme.dev",
+    clientId: "page",
+    clientSecret: localStorage.secret,
+    scope: "from-policy",
+    dpop: true,
+  }),
+});
+console.log(await greeter.greet({ name: "page" }));
+`;

@@ -81,8 +81,8 @@ describe.each(packages)("$name", ({ name, folder }) => {
 describe("connectrpc-auth", () => {
   const manifest = readManifest(".");
 
-  test("depends on jose alone, and takes Connect and Protobuf-ES from the user", () => {
-    expect(manifest.dependencies).toEqual({ jose: "^6.2.0" });
+  test("depends on jose and oauth4webapi alone, and takes Connect and Protobuf-ES from the user", () => {
+    expect(manifest.dependencies).toEqual({ jose: "^6.2.0", oauth4webapi: "^3.8.8" });
     expect(manifest.peerDependencies).toEqual({
       "@bufbuild/protobuf": "^2.7.0",
       "@connectrpc/connect": "^2.1.0",
@@ -128,6 +128,23 @@ describe("connectrpc-auth", () => {
         "passwordLogin",
         "resolveMethodAuth",
         "together",
+      ],
+    },
+    {
+      subpath: "connectrpc-auth/oauth",
+      names: [
+        "AuthClientError",
+        "clientCredentials",
+        "clientSecretBasic",
+        "clientSecretPost",
+        "createAuthClient",
+        "createAuthFetch",
+        "isAuthClientError",
+        "privateKeyJwt",
+        "publicClient",
+        "refreshToken",
+        "tlsClientAuth",
+        "tokenExchange",
       ],
     },
     {
