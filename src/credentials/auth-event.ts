@@ -22,16 +22,18 @@ export type AuthEvent =
   /** The API refused a token. `challenge` is what it said of that. */
   | { readonly type: "token_refused"; readonly challenge: Challenge | undefined }
   /** A refused call is made once more, with another token. */
-  | { readonly type: "retry" /** As `package.Service/Method`. */; readonly method: string };
+  | {
+      readonly type: "retry";
+      /** As `package.Service/Method`. */
+      readonly method: string;
+    };
 
 /** Is told what happens to a token. What it throws is ignored. */
 export type AuthEventListener = (event: AuthEvent) => void;
 
-/** Tells a listener. A broken one breaks no call. */
+/** Tells a listener. A broken one breaks no call, whether it throws or rejects. */
 export function emit(listener: AuthEventListener | undefined, event: AuthEvent): void {
-  try {
-    listener?.(event);
-  } catch {
-    // it is about telemetry, and the call is about something else
+  if (listener) {
+    (async () => listener(event))().catch(() => {});
   }
 }

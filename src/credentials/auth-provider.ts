@@ -11,7 +11,10 @@ export interface AuthRequest {
   readonly url: string;
   /** Who may call the method: its roles and scopes, for least privilege. */
   readonly policy: MethodPolicy;
-  /** `rejected`: the server answered `Unauthenticated` to the credential in `rejected`. */
+  /**
+   * `rejected`: the server answered `Unauthenticated` to the credential in
+   * `rejected`, or that it lacks scopes (`insufficient_scope` in `challenge`).
+   */
   readonly reason: "request" | "rejected";
   /** The refused credential, with `reason: "rejected"`. */
   readonly rejected?: Auth;
@@ -27,7 +30,7 @@ export type AuthProvider = (request: AuthRequest) => Auth | Promise<Auth>;
 /** An object that is asked for a credential for every call, and told of refused ones. */
 export interface CredentialSource {
   getAuth(request: AuthRequest): Auth | Promise<Auth>;
-  /** The server answered `Unauthenticated` to this credential. */
+  /** The server answered `Unauthenticated` to this credential, or that it lacks scopes. */
   rejected?(auth: Auth, challenge: Challenge | undefined): void;
 }
 

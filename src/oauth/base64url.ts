@@ -1,14 +1,17 @@
-/** Bytes, or text in UTF-8, as base64url without padding (RFC 7515 §2). */
-export function encodeBase64url(value: Uint8Array | string): string {
-  const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
+const encoder = /*@__PURE__*/ new TextEncoder();
+
+/** Text in UTF-8. */
+export function encodeUtf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
+/** Bytes as base64url without padding (RFC 7515 §2). */
+export function encodeBase64url(bytes: Uint8Array): string {
+  const binary: string = Reflect.apply(String.fromCharCode, undefined, bytes);
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 /** The SHA-256 of text, as base64url. */
 export async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return encodeBase64url(new Uint8Array(digest));
+  return encodeBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", encodeUtf8(text))));
 }

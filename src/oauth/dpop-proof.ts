@@ -1,6 +1,6 @@
 import type { DpopProofRequest } from "../credentials/auth.js";
 import { checkKnownOptions } from "../known-options.js";
-import { encodeBase64url, sha256 } from "./base64url.js";
+import { encodeBase64url, encodeUtf8, sha256 } from "./base64url.js";
 
 /** Algorithms of DPoP proofs. `EdDSA` is the older name of `Ed25519` (RFC 9864 §2.2), for servers that know no other. */
 export type DpopAlgorithm = "ES256" | "Ed25519" | "EdDSA";
@@ -55,7 +55,7 @@ export function createDpopSigner(
     const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
     // RFC 9449 §4.2: the public key, and nothing that is private
     const header = { typ: "dpop+jwt", alg: algorithm, jwk: { kty, crv, x, y } };
-    return { key: pair.privateKey, header: encodeBase64url(JSON.stringify(header)) };
+    return { key: pair.privateKey, header: encodeBase64url(encodeUtf8(JSON.stringify(header))) };
   };
   let made: ReturnType<typeof makeKey> | undefined;
   // a token serves many calls
@@ -76,12 +76,12 @@ export function createDpopSigner(
       nonce,
     };
     // JSON leaves out what is undefined
-    const signed = `${header}.${encodeBase64url(JSON.stringify(claims))}`;
+    const signed = `${header}.${encodeBase64url(encodeUtf8(JSON.stringify(claims)))}`;
     // RFC 7518 §3.4: WebCrypto makes the form of signature that JWS has
     const signature = await crypto.subtle.sign(
       { ...params, hash: "SHA-256" },
       key,
-      new TextEncoder().encode(signed),
+      encodeUtf8(signed),
     );
     return `${signed}.${encodeBase64url(new Uint8Array(signature))}`;
   };
