@@ -106,10 +106,10 @@ export function createTokenCache(
         entries.delete(entries.keys().next().value ?? key);
       }
 
-      const { value } = entry;
-      const served = !isForced && canServe(entry, clock()) && value;
+      const time = clock();
+      const served = !isForced && canServe(entry, time) && entry.value;
       if (!entry.flight) {
-        if (isForced ? isInBackoff(entry, clock()) : !shouldFetch(entry, clock())) {
+        if (isForced ? isInBackoff(entry, time) : !shouldFetch(entry, time)) {
           if (served) {
             return served; // 2
           }
@@ -122,7 +122,7 @@ export function createTokenCache(
       if (!served) {
         return entry.flight; // 1
       }
-      return clock() < entry.staleAt
+      return time < entry.staleAt
         ? served // 3
         : entry.flight.catch((error) => {
             // 4, if it did not expire meanwhile

@@ -17,8 +17,8 @@ export interface TokenState<T> {
   staleAt: number;
   /** From here on it is never served: at once after a rejection. */
   expiresAt: number;
-  /** When a rejection last forced a fetch. */
-  forcedAt: number;
+  /** From here on a rejection forces a fetch. */
+  forceableAt: number;
   /** What the last fetch failed with. */
   error?: unknown;
   /** How many fetches failed one after the other. */
@@ -29,14 +29,13 @@ export interface TokenState<T> {
 
 /** What is known at first. */
 export function noToken<T>(): TokenState<T> {
-  const never = Number.NEGATIVE_INFINITY;
   return {
     refreshAt: 0,
     staleAt: 0,
-    expiresAt: never,
-    forcedAt: never,
+    expiresAt: 0,
+    forceableAt: 0,
     failures: 0,
-    retryAt: never,
+    retryAt: 0,
   };
 }
 
@@ -57,7 +56,7 @@ export function isInBackoff({ retryAt }: TokenState<unknown>, now: number): bool
 
 /** Whether the API refused the token, and no other one came since. */
 export function isRejected({ expiresAt }: TokenState<unknown>): boolean {
-  return expiresAt === Number.NEGATIVE_INFINITY;
+  return expiresAt === 0;
 }
 
 /** A token came that lives for `lifetimeMs`. `random` is at least 0 and below 1. */
@@ -97,8 +96,8 @@ export function fetchFailed(
  * a rejection forced a fetch within the last 10 s.
  */
 export function tokenRejected<T>(state: TokenState<T>, value: T, now: number): void {
-  if (state.value === value && now >= state.forcedAt + 10_000) {
-    state.forcedAt = now;
-    state.expiresAt = Number.NEGATIVE_INFINITY;
+  if (state.value === value && now >= state.forceableAt) {
+    state.forceableAt = now + 10_000;
+    state.expiresAt = 0;
   }
 }
