@@ -37,18 +37,16 @@ export type AuthErrorCode =
  */
 export class AuthError extends Error {
   override readonly name = "AuthError";
-  readonly code: AuthErrorCode;
+  declare readonly code: AuthErrorCode;
   /** Whether anything of the call left the process before it failed. */
   sent = false;
   /** After how many milliseconds the server that issues tokens wants to be asked again. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(code: AuthErrorCode, message: string, cause?: unknown, retryAfterMs?: number) {
     super(message, { cause });
     this.code = code;
-    if (retryAfterMs !== undefined) {
-      this.retryAfterMs = retryAfterMs;
-    }
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

@@ -17,3 +17,11 @@ export function checkKnownOptions<T extends object>(
     );
   }
 }
+
+/** Less code in a browser, where the options are taken apart: `others` are those that are left. */
+export function checkNoOthers(factory: string, others: object): void {
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) {
+    throw new TypeError(`${factory} has no option "${unknown}"`);
+  }
+}

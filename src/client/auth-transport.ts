@@ -4,7 +4,7 @@ import { isConstant } from "../credentials/ask-for-auth.js";
 import { staticHeaders } from "../credentials/auth-headers.js";
 import type { Credentials } from "../credentials/auth-provider.js";
 import { checkOption } from "../errors.js";
-import { checkKnownOptions } from "../known-options.js";
+import { checkNoOthers } from "../known-options.js";
 import type { MethodPolicy, ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
@@ -122,13 +122,6 @@ export function createAuthTransport<
 
 const slotNames = ["credentials", "internalCredentials"] as const;
 
-const optionNames: Record<keyof AuthOptions, true> = {
-  credentials: true,
-  internalCredentials: true,
-  allowInsecureTransport: true,
-  sendOnPublic: true,
-};
-
 /**
  * A transport that attaches credentials by the policies it is told. Generated
  * clients have their table at hand: with this they do without the reader of
@@ -140,18 +133,18 @@ export function makeTransport<O extends TransportOptions>(
   auth: AuthOptions,
   policyOf: (method: DescMethod) => MethodPolicy,
 ): Transport {
-  checkKnownOptions("auth", auth, optionNames);
-  for (const slot of slotNames) {
-    const credentials = auth[slot];
-    if (credentials !== undefined && isConstant(credentials)) {
-      checkOption(slot, () => staticHeaders(credentials));
+  const { credentials, internalCredentials, sendOnPublic, allowInsecureTransport, ...others } =
+    auth;
+  checkNoOthers("auth", others);
+  for (const [slot, given] of Object.entries({ credentials, internalCredentials })) {
+    if (given !== undefined && isConstant(given)) {
+      checkOption(slot, () => staticHeaders(given));
     }
   }
-  const checkTarget = createTargetGuard(options?.baseUrl, auth.allowInsecureTransport === true);
-  const credentials = createCredentialsInterceptor({
+  const interceptor = createCredentialsInterceptor({
     auth,
     policyOf,
-    checkTarget,
+    checkTarget: createTargetGuard(options?.baseUrl, allowInsecureTransport === true),
     useHttpGet: options.useHttpGet === true,
   });
   return createTransport({
@@ -159,6 +152,6 @@ export function makeTransport<O extends TransportOptions>(
     // a whole URL, also where it is a path: DPoP proofs are for one
     baseUrl: String(parseUrl(options.baseUrl)),
     // the last one is innermost
-    interceptors: [...(options.interceptors ?? []), credentials],
+    interceptors: [...(options.interceptors ?? []), interceptor],
   });
 }

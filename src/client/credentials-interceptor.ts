@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import { Code, type ContextKey, createContextKey, type Interceptor } from "@connectrpc/connect";
+import type { ContextKey, Interceptor } from "@connectrpc/connect";
 import { askForAuth } from "../credentials/ask-for-auth.js";
 import type { Auth } from "../credentials/auth.js";
 import {
@@ -8,14 +8,14 @@ import {
   buildAuthHeaders,
   dpopOf,
   noCredential,
+  staticHeaders,
 } from "../credentials/auth-headers.js";
 import type { AuthRequest, Credentials } from "../credentials/auth-provider.js";
-import type { Challenge } from "../credentials/challenge.js";
 import { isSameAuth } from "../credentials/is-same-auth.js";
 import { AuthError, toCallError } from "../errors.js";
 import { authorizationHeader, dpopNonceHeader, gatewaySecretHeader } from "../headers.js";
 import { type MethodPolicy, methodName } from "../policy/method-policy.js";
-import { type Call, keepRequest, sendAndRetry } from "./retry.js";
+import { type Call, hasOneRequest, keepRequest, sendAndRetry } from "./retry.js";
 import { withHeaders } from "./with-headers.js";
 
 /** Which credentials a transport holds, and how it uses them. */
@@ -50,8 +50,10 @@ const ofClient: Auth = { type: "none" };
  * await users.deleteUser({ id }, { contextValues });
  * ```
  */
-export const callCredentials: ContextKey<Credentials> =
-  /*@__PURE__*/ createContextKey<Credentials>(ofClient);
+export const callCredentials: ContextKey<Credentials> = {
+  id: /*@__PURE__*/ Symbol(),
+  defaultValue: ofClient,
+};
 
 /** What the interceptor knows beside the options of the user. */
 export interface CredentialsInterceptorInit {
@@ -72,109 +74,85 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
   return (next) => async (req) => {
     const { service, method, url, signal } = req;
     const policy = init.policyOf(method);
-    const send = { htm: isSentAsGet(init, method) ? "GET" : "POST", url };
-    const ask = async (
-      source: Credentials,
-      why: Pick<AuthRequest, "reason" | "rejected" | "challenge">,
-    ) => {
-      init.checkTarget(url);
-      const auth = await askForAuth(source, { service, method, url, policy, signal, ...why });
-      const headers = await buildAuthHeaders(auth, send, signal);
-      return { auth, headers };
-    };
+    const source = chooseCredentials(init.auth, policy, req);
+    if (!source) {
+      return next(req);
+    }
 
-    let source: Credentials | undefined;
-    let first: Presented | undefined;
+    let auth: Auth = ofClient;
+    let headers: AuthHeaders = staticHeaders(auth);
+    const present = async () => {
+      // interceptors of a client see POST also where GET goes over the wire
+      const isGet =
+        init.useHttpGet &&
+        !req.stream &&
+        method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+      const htm = isGet ? "GET" : "POST";
+      headers = await buildAuthHeaders(auth, { htm, url }, signal);
+    };
+    const ask = async (why: Pick<AuthRequest, "reason" | "rejected" | "challenge">) => {
+      init.checkTarget(url);
+      auth = await askForAuth(source, { service, method, url, policy, signal, ...why });
+      await present();
+    };
     try {
-      source = chooseCredentials(init.auth, policy, req);
-      first = source && (await ask(source, { reason: "request" }));
+      await ask({ reason: "request" });
     } catch (error) {
       if (policy.kind !== "public") {
         throw toCallError(error, false);
       }
+      return next(req);
     }
-    if (!source || !first || callerSet(req, first)) {
+    if (callerSet(req, headers)) {
       return next(req);
     }
 
-    const chosen = source;
     const call = await keepRequest(req);
-    let { auth } = first;
+    let nonce: string | null;
     // one retry, and before and after it one more for a nonce
     let isRenewed = false;
     let hasNonce = false;
     return await sendAndRetry(
-      next,
-      withHeaders(call, first.headers),
-      (header) => dpopOf(auth)?.onNonce?.(header.get(dpopNonceHeader), url),
-      async ({ error: { code, metadata }, challenge }, isRepeatable) => {
+      () => next(withHeaders(call, headers)),
+      hasOneRequest(req),
+      (header) => {
+        nonce = header.get(dpopNonceHeader);
+        dpopOf(auth)?.onNonce?.(nonce, url);
+      },
+      async (challenge, isRepeatable) => {
         const rejected = auth;
         const wantsNonce = challenge?.params.get("error") === "use_dpop_nonce";
         if (!wantsNonce) {
-          await tellRejected(chosen, rejected, challenge);
+          try {
+            await ("rejected" in source && source.rejected?.(rejected, challenge));
+          } catch {
+            // it could not forget the credential, and is asked for another next
+          }
         }
         if (!isRepeatable || (wantsNonce ? hasNonce : isRenewed)) {
-          return undefined;
+          return false;
         }
-        try {
-          if (wantsNonce) {
-            if (!metadata.has(dpopNonceHeader)) {
-              throw new AuthError("credentials_refused", "no DPoP-Nonce came: CORS must expose it");
-            }
-            hasNonce = true;
-            return withHeaders(call, await buildAuthHeaders(auth, send, signal));
+        hasNonce = wantsNonce;
+        if (wantsNonce) {
+          if (nonce === null) {
+            throw new AuthError("credentials_refused", "no DPoP-Nonce came: CORS must expose it");
           }
-          isRenewed = true;
-          hasNonce = false;
-          const fresh = await ask(chosen, { reason: "rejected", rejected, challenge });
-          auth = fresh.auth;
-          return isSameAuth(auth, rejected) || callerSet(call, fresh)
-            ? undefined
-            : withHeaders(call, fresh.headers);
-        } catch (error) {
-          // for want of more scopes, the answer stays what it was
-          if (code === Code.PermissionDenied) {
-            return undefined;
-          }
-          throw toCallError(error, true);
+          await present();
+          return true;
         }
+        isRenewed = true;
+        await ask({ reason: "rejected", rejected, challenge });
+        return !callerSet(req, headers) && !isSameAuth(auth, rejected);
       },
     );
   };
-}
-
-interface Presented {
-  readonly auth: Auth;
-  readonly headers: AuthHeaders;
-}
-
-/** Interceptors of a client see POST also where GET goes over the wire. */
-function isSentAsGet({ useHttpGet }: CredentialsInterceptorInit, method: DescMethod): boolean {
-  return (
-    useHttpGet &&
-    method.methodKind === "unary" &&
-    method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS
-  );
-}
-
-/** What a credential source makes of it must not change the answer to the call. */
-async function tellRejected(
-  source: Credentials,
-  auth: Auth,
-  challenge: Challenge | undefined,
-): Promise<void> {
-  try {
-    await ("rejected" in source && source.rejected?.(auth, challenge));
-  } catch {
-    // it could not forget the credential, and is asked for another next
-  }
 }
 
 /**
  * Whether the caller brought a header of the credential for this call. Then the
  * caller wins. The secret of a gateway vouches for all `x-auth-` headers.
  */
-function callerSet({ header }: Call, { headers }: Presented): boolean {
+function callerSet({ header }: Call, headers: AuthHeaders): boolean {
   return (
     [...headers.keys()].some((name) => header.has(name)) ||
     (headers.has(gatewaySecretHeader) &&
@@ -199,10 +177,8 @@ function chooseCredentials(
   const option = policy.kind === "internal" ? "internalCredentials" : "credentials";
   const credentials = auth[option];
   if (credentials === undefined && !isPublic && !req.header.has(authorizationHeader)) {
-    throw new AuthError(
-      "credentials_missing",
-      `${methodName(req.method)} needs a client with \`${option}\``,
-    );
+    const message = `${methodName(req.method)} needs a client with \`${option}\``;
+    throw toCallError(new AuthError("credentials_missing", message), false);
   }
   return credentials;
 }

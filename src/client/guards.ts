@@ -16,7 +16,7 @@ export function createTargetGuard(
 ): (url: string) => void {
   const base = parseUrl(baseUrl);
   if (!base?.protocol.startsWith("http")) {
-    throw new TypeError(`baseUrl ${JSON.stringify(baseUrl)} must be an http or https URL`);
+    throw new TypeError(`baseUrl "${baseUrl}" must be an http or https URL`);
   }
   const { origin } = base;
   const insecure = base.protocol === "http:" && !allowInsecureTransport && !isLoopback(base);

@@ -2,50 +2,47 @@ import type { Message } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
-  type Interceptor,
   type StreamRequest,
   type StreamResponse,
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { type Challenge, missingScopes, readChallenge } from "../credentials/challenge.js";
-import { AuthError } from "../errors.js";
+import { AuthError, toCallError } from "../errors.js";
 
 /** A call on its way out. */
 export type Call = UnaryRequest | StreamRequest;
 
-/** How a server refused a credential. */
-export interface Refusal {
-  readonly error: ConnectError;
-  /** What it asks for (`WWW-Authenticate`), where it says so. */
-  readonly challenge: Challenge | undefined;
-}
-
 /**
- * Sends a call, and again while `refused` comes up with it under another
- * credential: unary calls, and server-streaming ones until their first message.
- * The others have sent messages that are gone; of their refusals `refused` is
- * told all the same. A refusal that stays `Unauthenticated` gets an `AuthError`
- * (`credentials_refused`) as its cause.
+ * Sends a call, and again where `renew` got another credential for it: one that
+ * is repeatable, until its first message comes. Of later refusals, and of those
+ * of other calls, `renew` is told all the same. A refusal that stays
+ * `Unauthenticated` gets an `AuthError` (`credentials_refused`) as its cause.
  *
  * `answered` sees the header of each answer, and the metadata of each error.
  */
 export async function sendAndRetry(
-  next: Parameters<Interceptor>[0],
-  call: Call,
+  send: () => Promise<UnaryResponse | StreamResponse>,
+  isRepeatable: boolean,
   answered: (header: Headers) => void,
-  refused: (refusal: Refusal, isRepeatable: boolean) => Promise<Call | undefined>,
+  renew: (challenge: Challenge | undefined, isRepeatable: boolean) => Promise<boolean>,
 ): Promise<UnaryResponse | StreamResponse> {
-  const isOneRequest = hasOneRequest(call);
+  /** Throws, unless the call is to be sent again. */
   const failed = async (error: unknown, isRepeatable: boolean) => {
     if (error instanceof ConnectError) {
       answered(error.metadata);
       const challenge = readChallenge(error.metadata);
       const isUnauthenticated = error.code === Code.Unauthenticated;
       if (isUnauthenticated || (error.code === Code.PermissionDenied && missingScopes(challenge))) {
-        const renewed = await refused({ error, challenge }, isRepeatable);
-        if (renewed) {
-          return renewed;
+        try {
+          if (await renew(challenge, isRepeatable)) {
+            return;
+          }
+        } catch (failure) {
+          // for want of more scopes, the answer stays what it was
+          if (isUnauthenticated) {
+            throw toCallError(failure, true);
+          }
         }
         if (isUnauthenticated) {
           const cause = new AuthError("credentials_refused", "the server refused the credential");
@@ -56,15 +53,34 @@ export async function sendAndRetry(
     }
     throw error;
   };
-  for (let attempt = call; ; ) {
+
+  for (;;) {
     try {
-      const response = await next(attempt);
+      const response = await send();
       answered(response.header);
-      return response.stream
-        ? await openStream(response, isOneRequest, (error) => failed(error, false))
-        : response;
+      if (!response.stream) {
+        return response;
+      }
+      const messages = response.message[Symbol.asyncIterator]();
+      // an error in place of the first one can still be answered with another credential
+      let first = isRepeatable ? messages.next() : undefined;
+      await first;
+      const iterator: AsyncIterator<Message> = {
+        async next() {
+          const result = first ?? messages.next();
+          first = undefined;
+          try {
+            return await result;
+          } catch (error) {
+            await failed(error, false);
+            throw error;
+          }
+        },
+        return: async () => (await messages.return?.()) ?? { done: true, value: undefined },
+      };
+      return { ...response, message: { [Symbol.asyncIterator]: () => iterator } };
     } catch (error) {
-      attempt = await failed(error, isOneRequest);
+      await failed(error, isRepeatable);
     }
   }
 }
@@ -86,35 +102,7 @@ export async function keepRequest(call: Call): Promise<Call> {
   return { ...call, message };
 }
 
-function hasOneRequest({ method }: Call): boolean {
-  return method.methodKind === "unary" || method.methodKind === "server_streaming";
-}
-
-/**
- * Reads a stream, the first message at once if `peek` says so: an error that
- * comes in its place can still be answered with another credential. Errors that
- * come later pass through `failed`.
- */
-async function openStream(
-  response: StreamResponse,
-  peek: boolean,
-  failed: (error: unknown) => Promise<unknown>,
-): Promise<StreamResponse> {
-  const messages = response.message[Symbol.asyncIterator]();
-  let first = peek ? messages.next() : undefined;
-  await first;
-  const iterator: AsyncIterator<Message> = {
-    async next() {
-      const result = first ?? messages.next();
-      first = undefined;
-      try {
-        return await result;
-      } catch (error) {
-        await failed(error);
-        throw error;
-      }
-    },
-    return: async () => (await messages.return?.()) ?? { done: true, value: undefined },
-  };
-  return { ...response, message: { [Symbol.asyncIterator]: () => iterator } };
+/** Whether a call has one request message, so that it can be sent twice. */
+export function hasOneRequest({ stream, method }: Call): boolean {
+  return !stream || method.methodKind === "server_streaming";
 }

@@ -28,7 +28,7 @@ export function createServiceClient<S extends DescService>(
   [base, options, auth = {}]: ServiceClientArgs,
 ): Client<S> {
   let transport: Transport;
-  if (typeof base === "function" && options) {
+  if (options) {
     // the types of the factories see to it that the function takes these options
     const createTransport = base as (options: TransportOptions) => Transport;
     transport = makeTransport(
@@ -37,15 +37,11 @@ export function createServiceClient<S extends DescService>(
       auth,
       ({ localName }) => policies.methods[localName as MethodNames<S>],
     );
-  } else if (isAuthTransport(base)) {
+  } else if ("addPolicies" in Object(base)) {
     base.addPolicies(policies);
     transport = base;
   } else {
-    throw new TypeError("pass a transport factory and options, or an AuthTransport");
+    throw new TypeError("pass options, or an AuthTransport");
   }
   return createClient(policies.service, transport);
-}
-
-function isAuthTransport(value: unknown): value is AuthTransport {
-  return "addPolicies" in Object(value);
 }

@@ -67,39 +67,38 @@ function prepare(auth: Auth): Prepared {
     const headers = new Map<string, string>();
     let dpop: DpopAuth | undefined;
     const set = (name: string, value: string) => {
-      const key = name.toLowerCase();
-      if (headers.has(key)) {
-        throw invalid(`two credentials use the header "${key}"`);
+      if (headers.has(name)) {
+        throw invalid(`two credentials use the header "${name}"`);
       }
-      headers.set(key, value);
+      headers.set(name, value);
     };
     const setText = (name: string, value: string) =>
-      set(checkName(name), sendable(`the credential for ${name}`, value));
-    const setToken = (scheme: string, token: string) =>
-      set(authorizationHeader, `${scheme} ${checkToken(token)}`);
+      set(checkName(name).toLowerCase(), sendable(`the credential for ${name}`, value));
+    const setToken = (prefix: string, token: string, name = authorizationHeader) =>
+      set(name, prefix + sendable("the token", token, noToken));
     const add = (part: Auth) => {
       switch (part.type) {
         case "jwt":
         case "bearer":
-          return setToken("Bearer", part.token);
+          return setToken("Bearer ", part.token);
         case "dpop":
           dpop = part;
-          return setToken("DPoP", part.token);
+          return setToken("DPoP ", part.token);
         case "gateway": {
           setText(gatewaySecretHeader, part.secret);
           setText(subjectHeader, part.subject);
-          const roles = asciiJson(part.roles.map(String));
-          return roles !== "[]" && setText(rolesHeader, roles);
+          const roles = part.roles.map(String);
+          return roles.length > 0 && setText(rolesHeader, asciiJson(roles));
         }
         case "header":
           return setText(part.name, part.value);
         case "session":
           if (part.cookie !== undefined) {
-            return set("cookie", `${checkName(part.cookie)}=${checkToken(part.token)}`);
+            return setToken(`${checkName(part.cookie)}=`, part.token, "cookie");
           }
-          return part.header !== undefined
-            ? setText(part.header, part.token)
-            : setToken("Bearer", part.token);
+          return part.header === undefined
+            ? setToken("Bearer ", part.token)
+            : setText(part.header, part.token);
         case "all":
           return part.auths.forEach(add);
         case "none":
@@ -124,15 +123,20 @@ function prepare(auth: Auth): Prepared {
 
 /** Throws for what should be a credential, and is not. */
 export function noCredential(): never {
-  throw invalid("not a credential: make one with Auth.jwt() or its siblings");
+  throw invalid("not a credential, such as Auth.jwt(token)");
 }
 
 /**
- * Returns text that can be sent. The form of a header is visible ASCII with
- * spaces between (RFC 9110 §5.5, and what gRPC carries).
+ * Returns text that can be sent, in which nothing is `wrong`. The form of a
+ * header is visible ASCII with spaces between (RFC 9110 §5.5, and what gRPC carries).
  */
-function sendable(what: string, text: string, form = /^[!-~](?:[ -~]*[!-~])?$/): string {
-  if (typeof text !== "string" || !form.test(text) || text.length > maxCredentialBytes) {
+function sendable(what: string, text: string, wrong = /^ | $/): string {
+  if (
+    typeof text !== "string" ||
+    !/^[ -~]+$/.test(text) ||
+    wrong.test(text) ||
+    text.length > maxCredentialBytes
+  ) {
     throw invalid(
       `${what} is ${text ? `over ${maxCredentialBytes} bytes or has a wrong character` : "empty"}`,
     );
@@ -141,20 +145,18 @@ function sendable(what: string, text: string, form = /^[!-~](?:[ -~]*[!-~])?$/):
 }
 
 /** RFC 6265 §4.1.1 for cookies, and enough for RFC 6750 §2.1. A space or a comma would make two tokens of one. */
-function checkToken(token: string): string {
-  return sendable("the token", token, /^[!#-+\--:<-[\]-~]+$/);
-}
+const noToken = /[ ",;\\]/;
 
 /** RFC 9110 §5.6.2, for headers and cookies. It may be a value in the wrong place: it is not shown. */
 function checkName(name: string): string {
-  return sendable("a header or cookie name", name, /^[\w!#$%&'*+.^`|~-]+$/);
+  return sendable("a header or cookie name", name, /[ "(),/:-@[-\]{}]/);
 }
 
 /** JSON in which every character is one that a header can carry. */
 function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[^ -~]/g,
-    (char) => `\\u${(0x10000 + char.charCodeAt(0)).toString(16).slice(1)}`,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 

@@ -179,7 +179,7 @@ export const Auth = {
 };
 
 /** Why a user name and password are not sent with calls. */
-export const basicIsForLogin = "a password is for a login: exchange it for a token";
+export const basicIsForLogin = "a password is for passwordLogin()";
 
 /** Whether a credential is a user name and password. */
 export function isBasicAuth(auth: Auth): auth is BasicAuth {

@@ -1,4 +1,4 @@
-import { checkKnownOptions } from "../known-options.js";
+import { checkNoOthers } from "../known-options.js";
 import { askForAuth, isConstant } from "./ask-for-auth.js";
 import type { AuthProvider, AuthRequest, CredentialSource } from "./auth-provider.js";
 import { type CachedAuth, createCachedSource } from "./cached-source.js";
@@ -43,12 +43,12 @@ export function cachedAuth(
   provider: AuthProvider | CredentialSource,
   options: CachedAuthOptions = {},
 ): CachedAuth {
-  checkKnownOptions("cachedAuth", options, optionNames);
-  if (isConstant(provider)) {
-    throw new TypeError("cachedAuth takes a function or a source");
+  if (isConstant(provider) || typeof options !== "object" || !options) {
+    throw new TypeError("cachedAuth takes a function or a source, and options");
   }
-  const { key } = options;
-  const source = createCachedSource(options, (request) => ({
+  const { key, onEvent, now, timeoutMs, ...others } = options;
+  checkNoOthers("cachedAuth", others);
+  const source = createCachedSource({ onEvent, now, timeoutMs }, (request) => ({
     key: key ? JSON.stringify(key(request)) : "",
     // whichever call comes first after a refusal
     fetch: async (signal, rejected) =>
@@ -67,10 +67,3 @@ export function cachedAuth(
     },
   };
 }
-
-const optionNames: Record<keyof CachedAuthOptions, true> = {
-  key: true,
-  onEvent: true,
-  now: true,
-  timeoutMs: true,
-};

@@ -9,7 +9,7 @@ export interface Challenge {
 }
 
 /** A parameter, its value quoted or not, or the scheme that begins the next challenge. */
-const item = /[\s,]*(?:([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|([\w-]+)(?=[\s,]|$))/gy;
+const item = /[\s,]*([\w-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|(?=[\s,]|$))/gy;
 
 /**
  * The challenges of a `WWW-Authenticate` value, several of them joined by
@@ -19,12 +19,13 @@ const item = /[\s,]*(?:([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))|([\w-]+
 export function parseChallenges(value: string): Challenge[] {
   const challenges: Challenge[] = [];
   let params = new Map<string, string>();
-  for (const [, name, quoted, plain, scheme] of value.matchAll(item)) {
-    if (scheme !== undefined) {
+  for (const [, name = "", quoted, plain] of value.matchAll(item)) {
+    const text = plain ?? quoted?.replace(/\\(.)/g, "$1");
+    if (text === undefined) {
       params = new Map();
-      challenges.push({ scheme: scheme.toLowerCase(), params });
-    } else if (name !== undefined) {
-      params.set(name.toLowerCase(), plain ?? quoted?.replace(/\\(.)/g, "$1") ?? "");
+      challenges.push({ scheme: name.toLowerCase(), params });
+    } else {
+      params.set(name.toLowerCase(), text);
     }
   }
   return challenges;

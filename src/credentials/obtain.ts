@@ -12,12 +12,12 @@ export async function obtain<T>(signal: AbortSignal, ask: () => T | PromiseLike<
     const answer = ask();
     // most of the time there is a token at hand, and nothing to wait for
     return "then" in Object(answer)
-      ? await new Promise((resolve, reject) => {
+      ? await Promise.race([
+          answer,
           // the signal ends with the call, and so does the listener
-          signal.addEventListener("abort", () => reject(signal.reason));
-          Promise.resolve(answer).then(resolve, reject);
-        })
-      : await answer;
+          new Promise<never>((_, reject) => signal.addEventListener("abort", reject)),
+        ])
+      : answer;
   } catch (error) {
     if (signal.aborted) {
       throw signal.reason;

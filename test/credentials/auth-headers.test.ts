@@ -60,32 +60,32 @@ describe("buildAuthHeaders", () => {
     {
       name: "undefined",
       auth: none,
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     },
     {
       name: "null",
       auth: nil,
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     },
     {
       name: "a string",
       auth: text,
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     },
     {
       name: "a number",
       auth: number,
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     },
     {
       name: "an empty object",
       auth: empty,
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     },
     {
       name: "an unknown type",
       auth: unknown,
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     },
     { name: "a JWT without a token", auth: noToken, message: "the token is empty" },
     { name: "an empty token", auth: Auth.jwt(""), message: "the token is empty" },
@@ -162,7 +162,7 @@ describe("buildAuthHeaders", () => {
     {
       name: "a password",
       auth: Auth.basic("u", "p"),
-      message: "a password is for a login: exchange it for a token",
+      message: "a password is for passwordLogin()",
     },
     {
       name: "two credentials in one header",

@@ -137,7 +137,7 @@ describe("buildAuthHeader", () => {
 
   test("rejects basic, which is only for a login", () => {
     expect(() => buildAuthHeader(Auth.basic("alice", secret))).toThrow(
-      new AuthError("credentials_invalid", "a password is for a login: exchange it for a token"),
+      new AuthError("credentials_invalid", "a password is for passwordLogin()"),
     );
   });
 

@@ -95,7 +95,7 @@ describe("a failure", () => {
       name: JSON.stringify(auth) ?? "undefined",
       auth,
       code: "credentials_invalid",
-      message: "not a credential: make one with Auth.jwt() or its siblings",
+      message: "not a credential, such as Auth.jwt(token)",
     })),
     {
       name: "an empty token",
@@ -113,7 +113,7 @@ describe("a failure", () => {
       name: "a password",
       auth: Auth.basic("user", "s3cr3t"),
       code: "credentials_invalid",
-      message: "a password is for a login: exchange it for a token",
+      message: "a password is for passwordLogin()",
     },
     {
       name: "an expired token",

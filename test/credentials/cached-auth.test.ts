@@ -283,9 +283,18 @@ describe("cachedAuth", () => {
     {
       name: "an unknown option",
       options: { ttl: 5 },
-      message: 'cachedAuth has no option "ttl"; there are key, onEvent, now, timeoutMs',
+      message: 'cachedAuth has no option "ttl"',
     },
-    { name: "null", options: null, message: "cachedAuth takes an object of options" },
+    {
+      name: "a function, which was to be the key",
+      options: () => ["key"],
+      message: "cachedAuth takes a function or a source, and options",
+    },
+    {
+      name: "null",
+      options: null,
+      message: "cachedAuth takes a function or a source, and options",
+    },
   ])("rejects $name", ({ options, message }) => {
     expect(() => cachedAuth(tokens(), options as CachedAuthOptions)).toThrow(
       new TypeError(message),
@@ -307,7 +316,7 @@ describe("cachedAuth", () => {
     { name: "a credential, which needs no cache", provider: Auth.jwt("token") },
   ])("rejects $name in place of a provider", ({ provider }) => {
     expect(() => cachedAuth(provider as AuthProvider)).toThrow(
-      new TypeError("cachedAuth takes a function or a source"),
+      new TypeError("cachedAuth takes a function or a source, and options"),
     );
   });
 

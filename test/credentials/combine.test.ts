@@ -288,7 +288,7 @@ test.each<{ name: string; make: () => unknown; message: string }>([
   {
     name: "what is no credential",
     make: () => together(key, JSON.parse("null")),
-    message: "together: credential 2: not a credential: make one with Auth.jwt() or its siblings",
+    message: "together: credential 2: not a credential, such as Auth.jwt(token)",
   },
   {
     name: "two constant credentials for one header",

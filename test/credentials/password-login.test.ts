@@ -800,7 +800,7 @@ test.each<{ name: string; options: object; message: string }>([
   {
     name: "no authProvider",
     options: { authProvider: undefined },
-    message: "authProvider: not a credential: make one with Auth.jwt() or its siblings",
+    message: "authProvider: not a credential, such as Auth.jwt(token)",
   },
   { name: "no login", options: { login: undefined }, message: "login must be a URL or a function" },
   {
