@@ -70,8 +70,8 @@ export function privateKeyJwt({ key, kid, audience }: PrivateKeyJwtOptions): Cli
 }
 
 /**
- * The certificate of the connection (mutual TLS, RFC 8705): `fetch` of the same
- * options presents it.
+ * The certificate of the connection (mutual TLS, RFC 8705), of an authority
+ * that the server trusts or self-signed: `fetch` of the same options presents it.
  */
 export function tlsClientAuth(): ClientAuthentication {
   return { method: "tls_client_auth", authenticate: TlsClientAuth(), usesMtlsEndpoints: true };

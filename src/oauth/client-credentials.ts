@@ -14,8 +14,9 @@ export interface ClientCredentialsOptions extends OAuthOptions, ScopeOptions {}
  *
  * A call fails with `Unavailable` where the authorization server is down or has
  * no time (`credentials_unavailable`), and with `Unauthenticated` where it
- * refuses (`credentials_failed`); an `AuthClientError` says more, as the cause
- * of the `AuthError`.
+ * refuses (`credentials_failed`) or sends what no header can carry
+ * (`credentials_invalid`). The cause of the `AuthError` says more: an
+ * `AuthClientError`, or a `TimeoutError` after `timeoutMs`.
  *
  * Throws `TypeError` for an unknown option, an issuer or token endpoint that is
  * neither https nor on loopback, and for what is no scope or resource.
