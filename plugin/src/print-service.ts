@@ -31,13 +31,15 @@ export function printPolicies(print: ServicePrint): void {
     f.print();
     return;
   }
-  const definePolicies = f.import("definePolicies", "connectrpc-auth");
-  f.print`${f.export("const", names.policies)}${type} = /*@__PURE__*/ ${definePolicies}(${schema}, {`;
+  f.print`${f.export("const", names.policies)}${type} = {`;
+  f.print`  service: ${schema},`;
+  f.print`  methods: {`;
   for (const { method, policy } of methods) {
-    f.print(f.jsDoc(docText(method, comments(method), whoMayCall(policy)), "  "));
-    f.print`  ${propertyKey(f, method.localName)}: ${policyLiteral(f, policy)},`;
+    f.print(f.jsDoc(docText(method, comments(method), whoMayCall(policy)), "    "));
+    f.print`    ${propertyKey(f, method.localName)}: ${policyLiteral(f, policy)},`;
   }
-  f.print`});`;
+  f.print`  },`;
+  f.print`};`;
   f.print();
 }
 
@@ -45,9 +47,7 @@ function policyLiteral(f: GeneratedFile, policy: MethodPolicy): Printable {
   const fields: Printable[] = ["kind: ", f.string(policy.kind)];
   if (policy.kind === "internal" || policy.kind === "requires") {
     for (const list of ["roles", "scopes"] as const) {
-      if (policy[list].length > 0) {
-        fields.push(`, ${list}: `, f.array(policy[list].map((item) => f.string(item))));
-      }
+      fields.push(`, ${list}: `, f.array(policy[list].map((item) => f.string(item))));
     }
   }
   return ["{ ", fields, " }"];

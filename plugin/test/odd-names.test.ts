@@ -116,12 +116,12 @@ service Odd {
     const { folder } = bufGenerate({ "odd/v1/odd.proto": proto });
     const generated = readFiles(join(folder, "gen"))["odd/v1/odd_auth.ts"] ?? "";
     expect(generated.split("\n").filter((line) => line.includes("{ kind:"))).toEqual([
-      '  constructor$: { kind: "public" },',
-      '  then: { kind: "unspecified" },',
-      '  toString$: { kind: "internal" },',
-      '  ["__proto__"]: { kind: "public" },',
-      '  delete: { kind: "unspecified" },',
-      '  hasOwnProperty: { kind: "internal" },',
+      '    constructor$: { kind: "public" },',
+      '    then: { kind: "unspecified" },',
+      '    toString$: { kind: "internal", roles: [], scopes: [] },',
+      '    ["__proto__"]: { kind: "public" },',
+      '    delete: { kind: "unspecified" },',
+      '    hasOwnProperty: { kind: "internal", roles: [], scopes: [] },',
     ]);
   });
 

@@ -176,7 +176,7 @@ service S {
   const files = { "acme/auth.proto": schema };
   const good = { ...files, "acme/s.proto": service('requires: { roles: ["admin"] }') };
   expect(generate(good)["acme/s_auth.ts"]?.match(/\{ kind: .*\}/g)).toEqual([
-    '{ kind: "requires", roles: ["admin"] }',
+    '{ kind: "requires", roles: ["admin"], scopes: [] }',
     '{ kind: "authenticated" }',
   ]);
   expect(problems({ ...files, "acme/s.proto": service('policy: "alow"') })).toEqual([
@@ -280,16 +280,16 @@ service S {
  *
  * - with`);
   expect(source).toContain(`
-  /**
-   * block
-   * comment
-   *
-   * Who`);
+    /**
+     * block
+     * comment
+     *
+     * Who`);
   expect(source).toContain(`
-  /**
-   * behind
-   *
-   * Who`);
+    /**
+     * behind
+     *
+     * Who`);
   expect(source).not.toContain("detached");
 });
 

@@ -3,31 +3,34 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { GreeterService } from "./greeter_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.bench.v1.GreeterService.
  */
-export const GreeterServicePolicies: ServicePolicies<typeof GreeterService> = /*@__PURE__*/ definePolicies(GreeterService, {
-  /**
-   * Greets somebody.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.bench.v1.GreeterService.Greet
-   */
-  greet: { kind: "authenticated" },
-  /**
-   * Says that the server is there.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.bench.v1.GreeterService.Ping
-   */
-  ping: { kind: "public" },
-});
+export const GreeterServicePolicies: ServicePolicies<typeof GreeterService> = {
+  service: GreeterService,
+  methods: {
+    /**
+     * Greets somebody.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.bench.v1.GreeterService.Greet
+     */
+    greet: { kind: "authenticated" },
+    /**
+     * Says that the server is there.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.bench.v1.GreeterService.Ping
+     */
+    ping: { kind: "public" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

@@ -3,55 +3,58 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { CatalogService } from "./catalog_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.CatalogService.
  */
-export const CatalogServicePolicies: ServicePolicies<typeof CatalogService> = /*@__PURE__*/ definePolicies(CatalogService, {
-  /**
-   * All products.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.shop.v1.CatalogService.ListProducts
-   */
-  listProducts: { kind: "public" },
-  /**
-   * The price of a product, now and whenever it changes.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.shop.v1.CatalogService.WatchPrice
-   */
-  watchPrice: { kind: "public" },
-  /**
-   * Change the price of a product.
-   *
-   * Callers with the role `admin` and the scope `catalog:write` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.CatalogService.SetPrice
-   */
-  setPrice: { kind: "requires", roles: ["admin"], scopes: ["catalog:write"] },
-  /**
-   * Add products, one message each.
-   *
-   * Callers with the scope `catalog:write` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.CatalogService.UploadProducts
-   */
-  uploadProducts: { kind: "requires", scopes: ["catalog:write"] },
-  /**
-   * Remove all products. Says nothing itself, so the service's "deny" holds.
-   *
-   * Nobody may call it.
-   *
-   * @generated from rpc acme.shop.v1.CatalogService.ClearCatalog
-   */
-  clearCatalog: { kind: "denied" },
-});
+export const CatalogServicePolicies: ServicePolicies<typeof CatalogService> = {
+  service: CatalogService,
+  methods: {
+    /**
+     * All products.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.shop.v1.CatalogService.ListProducts
+     */
+    listProducts: { kind: "public" },
+    /**
+     * The price of a product, now and whenever it changes.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.shop.v1.CatalogService.WatchPrice
+     */
+    watchPrice: { kind: "public" },
+    /**
+     * Change the price of a product.
+     *
+     * Callers with the role `admin` and the scope `catalog:write` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.CatalogService.SetPrice
+     */
+    setPrice: { kind: "requires", roles: ["admin"], scopes: ["catalog:write"] },
+    /**
+     * Add products, one message each.
+     *
+     * Callers with the scope `catalog:write` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.CatalogService.UploadProducts
+     */
+    uploadProducts: { kind: "requires", roles: [], scopes: ["catalog:write"] },
+    /**
+     * Remove all products. Says nothing itself, so the service's "deny" holds.
+     *
+     * Nobody may call it.
+     *
+     * @generated from rpc acme.shop.v1.CatalogService.ClearCatalog
+     */
+    clearCatalog: { kind: "denied" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

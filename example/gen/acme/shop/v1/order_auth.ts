@@ -3,63 +3,66 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { OrderService } from "./order_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.OrderService.
  */
-export const OrderServicePolicies: ServicePolicies<typeof OrderService> = /*@__PURE__*/ definePolicies(OrderService, {
-  /**
-   * The caller's own orders.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.OrderService.ListMyOrders
-   */
-  listMyOrders: { kind: "authenticated" },
-  /**
-   * Questions and answers.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.OrderService.AskSupport
-   */
-  askSupport: { kind: "authenticated" },
-  /**
-   * Order a product, for the caller.
-   *
-   * Callers with the scope `orders:write` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.OrderService.PlaceOrder
-   */
-  placeOrder: { kind: "requires", scopes: ["orders:write"] },
-  /**
-   * Cancel anyone's order.
-   *
-   * Callers with one of the roles `admin`, `support` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.OrderService.CancelOrder
-   */
-  cancelOrder: { kind: "requires", roles: ["admin", "support"] },
-  /**
-   * Keep items for an order that is being packed.
-   *
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.OrderService.ReserveStock
-   */
-  reserveStock: { kind: "internal" },
-  /**
-   * Pay an order back. Of the other services, only those that handle money.
-   *
-   * Other services with the role `billing` may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.OrderService.RefundOrder
-   */
-  refundOrder: { kind: "internal", roles: ["billing"] },
-});
+export const OrderServicePolicies: ServicePolicies<typeof OrderService> = {
+  service: OrderService,
+  methods: {
+    /**
+     * The caller's own orders.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.OrderService.ListMyOrders
+     */
+    listMyOrders: { kind: "authenticated" },
+    /**
+     * Questions and answers.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.OrderService.AskSupport
+     */
+    askSupport: { kind: "authenticated" },
+    /**
+     * Order a product, for the caller.
+     *
+     * Callers with the scope `orders:write` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.OrderService.PlaceOrder
+     */
+    placeOrder: { kind: "requires", roles: [], scopes: ["orders:write"] },
+    /**
+     * Cancel anyone's order.
+     *
+     * Callers with one of the roles `admin`, `support` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.OrderService.CancelOrder
+     */
+    cancelOrder: { kind: "requires", roles: ["admin", "support"], scopes: [] },
+    /**
+     * Keep items for an order that is being packed.
+     *
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.OrderService.ReserveStock
+     */
+    reserveStock: { kind: "internal", roles: [], scopes: [] },
+    /**
+     * Pay an order back. Of the other services, only those that handle money.
+     *
+     * Other services with the role `billing` may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.OrderService.RefundOrder
+     */
+    refundOrder: { kind: "internal", roles: ["billing"], scopes: [] },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

@@ -3,23 +3,26 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { ReportService } from "./report_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.ReportService.
  */
-export const ReportServicePolicies: ServicePolicies<typeof ReportService> = /*@__PURE__*/ definePolicies(ReportService, {
-  /**
-   * What was sold.
-   *
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.shop.v1.ReportService.ExportSales
-   */
-  exportSales: { kind: "unspecified" },
-});
+export const ReportServicePolicies: ServicePolicies<typeof ReportService> = {
+  service: ReportService,
+  methods: {
+    /**
+     * What was sold.
+     *
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.shop.v1.ReportService.ExportSales
+     */
+    exportSales: { kind: "unspecified" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

@@ -3,47 +3,50 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { LoginService } from "./login_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.login.v1.LoginService.
  */
-export const LoginServicePolicies: ServicePolicies<typeof LoginService> = /*@__PURE__*/ definePolicies(LoginService, {
-  /**
-   * Exchange a password for tokens.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.login.v1.LoginService.Login
-   */
-  login: { kind: "public" },
-  /**
-   * Exchange a refresh token for the next tokens.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.login.v1.LoginService.Refresh
-   */
-  refresh: { kind: "public" },
-  /**
-   * Exchange a password for tokens, for those who have some already.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.login.v1.LoginService.LoginAgain
-   */
-  loginAgain: { kind: "authenticated" },
-  /**
-   * Whose token it is.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.login.v1.LoginService.WhoAmI
-   */
-  whoAmI: { kind: "authenticated" },
-});
+export const LoginServicePolicies: ServicePolicies<typeof LoginService> = {
+  service: LoginService,
+  methods: {
+    /**
+     * Exchange a password for tokens.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.login.v1.LoginService.Login
+     */
+    login: { kind: "public" },
+    /**
+     * Exchange a refresh token for the next tokens.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.login.v1.LoginService.Refresh
+     */
+    refresh: { kind: "public" },
+    /**
+     * Exchange a password for tokens, for those who have some already.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.login.v1.LoginService.LoginAgain
+     */
+    loginAgain: { kind: "authenticated" },
+    /**
+     * Whose token it is.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.login.v1.LoginService.WhoAmI
+     */
+    whoAmI: { kind: "authenticated" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

@@ -3,207 +3,210 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { MatrixService } from "./matrix_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.matrix.v1.MatrixService.
  */
-export const MatrixServicePolicies: ServicePolicies<typeof MatrixService> = /*@__PURE__*/ definePolicies(MatrixService, {
-  /**
-   * Anyone.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.PublicUnary
-   */
-  publicUnary: { kind: "public" },
-  /**
-   * Anyone.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.PublicServer
-   */
-  publicServer: { kind: "public" },
-  /**
-   * Anyone.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.PublicClient
-   */
-  publicClient: { kind: "public" },
-  /**
-   * Anyone.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.PublicBidi
-   */
-  publicBidi: { kind: "public" },
-  /**
-   * Other services.
-   *
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.InternalUnary
-   */
-  internalUnary: { kind: "internal" },
-  /**
-   * Other services.
-   *
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.InternalServer
-   */
-  internalServer: { kind: "internal" },
-  /**
-   * Other services.
-   *
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.InternalClient
-   */
-  internalClient: { kind: "internal" },
-  /**
-   * Other services.
-   *
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.InternalBidi
-   */
-  internalBidi: { kind: "internal" },
-  /**
-   * Admins with a scope.
-   *
-   * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.RequiresUnary
-   */
-  requiresUnary: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
-  /**
-   * Admins with a scope.
-   *
-   * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.RequiresServer
-   */
-  requiresServer: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
-  /**
-   * Admins with a scope.
-   *
-   * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.RequiresClient
-   */
-  requiresClient: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
-  /**
-   * Admins with a scope.
-   *
-   * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.RequiresBidi
-   */
-  requiresBidi: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
-  /**
-   * Any identity.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedUnary
-   */
-  authenticatedUnary: { kind: "authenticated" },
-  /**
-   * Any identity.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedServer
-   */
-  authenticatedServer: { kind: "authenticated" },
-  /**
-   * Any identity.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedClient
-   */
-  authenticatedClient: { kind: "authenticated" },
-  /**
-   * Any identity.
-   *
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedBidi
-   */
-  authenticatedBidi: { kind: "authenticated" },
-  /**
-   * Nobody.
-   *
-   * Nobody may call it.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.DeniedUnary
-   */
-  deniedUnary: { kind: "denied" },
-  /**
-   * Nobody.
-   *
-   * Nobody may call it.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.DeniedServer
-   */
-  deniedServer: { kind: "denied" },
-  /**
-   * Nobody.
-   *
-   * Nobody may call it.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.DeniedClient
-   */
-  deniedClient: { kind: "denied" },
-  /**
-   * Nobody.
-   *
-   * Nobody may call it.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.DeniedBidi
-   */
-  deniedBidi: { kind: "denied" },
-  /**
-   * Whoever the server lets.
-   *
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedUnary
-   */
-  unspecifiedUnary: { kind: "unspecified" },
-  /**
-   * Whoever the server lets.
-   *
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedServer
-   */
-  unspecifiedServer: { kind: "unspecified" },
-  /**
-   * Whoever the server lets.
-   *
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedClient
-   */
-  unspecifiedClient: { kind: "unspecified" },
-  /**
-   * Whoever the server lets.
-   *
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedBidi
-   */
-  unspecifiedBidi: { kind: "unspecified" },
-});
+export const MatrixServicePolicies: ServicePolicies<typeof MatrixService> = {
+  service: MatrixService,
+  methods: {
+    /**
+     * Anyone.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.PublicUnary
+     */
+    publicUnary: { kind: "public" },
+    /**
+     * Anyone.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.PublicServer
+     */
+    publicServer: { kind: "public" },
+    /**
+     * Anyone.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.PublicClient
+     */
+    publicClient: { kind: "public" },
+    /**
+     * Anyone.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.PublicBidi
+     */
+    publicBidi: { kind: "public" },
+    /**
+     * Other services.
+     *
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.InternalUnary
+     */
+    internalUnary: { kind: "internal", roles: [], scopes: [] },
+    /**
+     * Other services.
+     *
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.InternalServer
+     */
+    internalServer: { kind: "internal", roles: [], scopes: [] },
+    /**
+     * Other services.
+     *
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.InternalClient
+     */
+    internalClient: { kind: "internal", roles: [], scopes: [] },
+    /**
+     * Other services.
+     *
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.InternalBidi
+     */
+    internalBidi: { kind: "internal", roles: [], scopes: [] },
+    /**
+     * Admins with a scope.
+     *
+     * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.RequiresUnary
+     */
+    requiresUnary: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
+    /**
+     * Admins with a scope.
+     *
+     * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.RequiresServer
+     */
+    requiresServer: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
+    /**
+     * Admins with a scope.
+     *
+     * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.RequiresClient
+     */
+    requiresClient: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
+    /**
+     * Admins with a scope.
+     *
+     * Callers with the role `admin` and the scope `matrix:use` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.RequiresBidi
+     */
+    requiresBidi: { kind: "requires", roles: ["admin"], scopes: ["matrix:use"] },
+    /**
+     * Any identity.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedUnary
+     */
+    authenticatedUnary: { kind: "authenticated" },
+    /**
+     * Any identity.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedServer
+     */
+    authenticatedServer: { kind: "authenticated" },
+    /**
+     * Any identity.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedClient
+     */
+    authenticatedClient: { kind: "authenticated" },
+    /**
+     * Any identity.
+     *
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.AuthenticatedBidi
+     */
+    authenticatedBidi: { kind: "authenticated" },
+    /**
+     * Nobody.
+     *
+     * Nobody may call it.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.DeniedUnary
+     */
+    deniedUnary: { kind: "denied" },
+    /**
+     * Nobody.
+     *
+     * Nobody may call it.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.DeniedServer
+     */
+    deniedServer: { kind: "denied" },
+    /**
+     * Nobody.
+     *
+     * Nobody may call it.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.DeniedClient
+     */
+    deniedClient: { kind: "denied" },
+    /**
+     * Nobody.
+     *
+     * Nobody may call it.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.DeniedBidi
+     */
+    deniedBidi: { kind: "denied" },
+    /**
+     * Whoever the server lets.
+     *
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedUnary
+     */
+    unspecifiedUnary: { kind: "unspecified" },
+    /**
+     * Whoever the server lets.
+     *
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedServer
+     */
+    unspecifiedServer: { kind: "unspecified" },
+    /**
+     * Whoever the server lets.
+     *
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedClient
+     */
+    unspecifiedClient: { kind: "unspecified" },
+    /**
+     * Whoever the server lets.
+     *
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.matrix.v1.MatrixService.UnspecifiedBidi
+     */
+    unspecifiedBidi: { kind: "unspecified" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

@@ -3,23 +3,26 @@
 /* eslint-disable */
 
 import type { AuthTransport, ServiceClientArgs, ServicePolicies, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { NewsService } from "./news_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.news.v1.NewsService.
  */
-export const NewsServicePolicies: ServicePolicies<typeof NewsService> = /*@__PURE__*/ definePolicies(NewsService, {
-  /**
-   * The latest headline.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.news.v1.NewsService.GetHeadline
-   */
-  getHeadline: { kind: "public" },
-});
+export const NewsServicePolicies: ServicePolicies<typeof NewsService> = {
+  service: NewsService,
+  methods: {
+    /**
+     * The latest headline.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.news.v1.NewsService.GetHeadline
+     */
+    getHeadline: { kind: "public" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

@@ -3,27 +3,30 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { PlainService } from "./plain_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.plain.v1.PlainService.
  */
-export const PlainServicePolicies: ServicePolicies<typeof PlainService> = /*@__PURE__*/ definePolicies(PlainService, {
-  /**
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.plain.v1.PlainService.Open
-   */
-  open: { kind: "unspecified" },
-  /**
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.plain.v1.PlainService.Closed
-   */
-  closed: { kind: "unspecified" },
-});
+export const PlainServicePolicies: ServicePolicies<typeof PlainService> = {
+  service: PlainService,
+  methods: {
+    /**
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.plain.v1.PlainService.Open
+     */
+    open: { kind: "unspecified" },
+    /**
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.plain.v1.PlainService.Closed
+     */
+    closed: { kind: "unspecified" },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

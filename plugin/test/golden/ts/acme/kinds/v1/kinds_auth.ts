@@ -7,181 +7,208 @@
 // Kinds of policies.
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.kinds.v1.EveryKindService.
  */
-export const EveryKindServicePolicies: ServicePolicies<typeof EveryKindService> = /*@__PURE__*/ definePolicies(EveryKindService, {
-  /**
-   * Anyone.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.Open
-   */
-  open: { kind: "public" },
-  /**
-   * Callers with one of the roles `admin`, `support` and the scopes `users:read`, `users:write` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.RolesAndScopes
-   */
-  rolesAndScopes: { kind: "requires", roles: ["admin", "support"], scopes: ["users:read", "users:write"] },
-  /**
-   * Callers with the scope `users:read` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.OneScope
-   */
-  oneScope: { kind: "requires", scopes: ["users:read"] },
-  /**
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.AnyIdentity
-   */
-  anyIdentity: { kind: "requires" },
-  /**
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.Allowed
-   */
-  allowed: { kind: "authenticated" },
-  /**
-   * Nobody may call it.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.Denied
-   */
-  denied: { kind: "denied" },
-  /**
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.Unspecified
-   */
-  unspecified: { kind: "unspecified" },
-  /**
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.Internal
-   */
-  internal: { kind: "internal" },
-  /**
-   * Other services with the role `indexer` may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.EveryKindService.InternalWithRole
-   * @deprecated
-   */
-  internalWithRole: { kind: "internal", roles: ["indexer"] },
-});
+export const EveryKindServicePolicies: ServicePolicies<typeof EveryKindService> = {
+  service: EveryKindService,
+  methods: {
+    /**
+     * Anyone.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.Open
+     */
+    open: { kind: "public" },
+    /**
+     * Callers with one of the roles `admin`, `support` and the scopes `users:read`, `users:write` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.RolesAndScopes
+     */
+    rolesAndScopes: { kind: "requires", roles: ["admin", "support"], scopes: ["users:read", "users:write"] },
+    /**
+     * Callers with the scope `users:read` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.OneScope
+     */
+    oneScope: { kind: "requires", roles: [], scopes: ["users:read"] },
+    /**
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.AnyIdentity
+     */
+    anyIdentity: { kind: "requires", roles: [], scopes: [] },
+    /**
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.Allowed
+     */
+    allowed: { kind: "authenticated" },
+    /**
+     * Nobody may call it.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.Denied
+     */
+    denied: { kind: "denied" },
+    /**
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.Unspecified
+     */
+    unspecified: { kind: "unspecified" },
+    /**
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.Internal
+     */
+    internal: { kind: "internal", roles: [], scopes: [] },
+    /**
+     * Other services with the role `indexer` may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.EveryKindService.InternalWithRole
+     * @deprecated
+     */
+    internalWithRole: { kind: "internal", roles: ["indexer"], scopes: [] },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.PublicService.
  */
-export const PublicServicePolicies: ServicePolicies<typeof PublicService> = /*@__PURE__*/ definePolicies(PublicService, {
-  /**
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.kinds.v1.PublicService.Get
-   */
-  get: { kind: "public" },
-});
+export const PublicServicePolicies: ServicePolicies<typeof PublicService> = {
+  service: PublicService,
+  methods: {
+    /**
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.kinds.v1.PublicService.Get
+     */
+    get: { kind: "public" },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.CredentialsService.
  */
-export const CredentialsServicePolicies: ServicePolicies<typeof CredentialsService> = /*@__PURE__*/ definePolicies(CredentialsService, {
-  /**
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.CredentialsService.Get
-   */
-  get: { kind: "authenticated" },
-});
+export const CredentialsServicePolicies: ServicePolicies<typeof CredentialsService> = {
+  service: CredentialsService,
+  methods: {
+    /**
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.CredentialsService.Get
+     */
+    get: { kind: "authenticated" },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.InternalService.
  */
-export const InternalServicePolicies: ServicePolicies<typeof InternalService> = /*@__PURE__*/ definePolicies(InternalService, {
-  /**
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.InternalService.Get
-   */
-  get: { kind: "internal" },
-});
+export const InternalServicePolicies: ServicePolicies<typeof InternalService> = {
+  service: InternalService,
+  methods: {
+    /**
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.InternalService.Get
+     */
+    get: { kind: "internal", roles: [], scopes: [] },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.PublicAndCredentialsService.
  */
-export const PublicAndCredentialsServicePolicies: ServicePolicies<typeof PublicAndCredentialsService> = /*@__PURE__*/ definePolicies(PublicAndCredentialsService, {
-  /**
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.kinds.v1.PublicAndCredentialsService.Get
-   */
-  get: { kind: "public" },
-  /**
-   * Any authenticated caller may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.PublicAndCredentialsService.Put
-   */
-  put: { kind: "authenticated" },
-});
+export const PublicAndCredentialsServicePolicies: ServicePolicies<typeof PublicAndCredentialsService> = {
+  service: PublicAndCredentialsService,
+  methods: {
+    /**
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.kinds.v1.PublicAndCredentialsService.Get
+     */
+    get: { kind: "public" },
+    /**
+     * Any authenticated caller may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.PublicAndCredentialsService.Put
+     */
+    put: { kind: "authenticated" },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.PublicAndInternalService.
  */
-export const PublicAndInternalServicePolicies: ServicePolicies<typeof PublicAndInternalService> = /*@__PURE__*/ definePolicies(PublicAndInternalService, {
-  /**
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.kinds.v1.PublicAndInternalService.Get
-   */
-  get: { kind: "public" },
-  /**
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.PublicAndInternalService.Put
-   */
-  put: { kind: "internal" },
-});
+export const PublicAndInternalServicePolicies: ServicePolicies<typeof PublicAndInternalService> = {
+  service: PublicAndInternalService,
+  methods: {
+    /**
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.kinds.v1.PublicAndInternalService.Get
+     */
+    get: { kind: "public" },
+    /**
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.PublicAndInternalService.Put
+     */
+    put: { kind: "internal", roles: [], scopes: [] },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.CredentialsAndInternalService.
  */
-export const CredentialsAndInternalServicePolicies: ServicePolicies<typeof CredentialsAndInternalService> = /*@__PURE__*/ definePolicies(CredentialsAndInternalService, {
-  /**
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.CredentialsAndInternalService.Get
-   */
-  get: { kind: "unspecified" },
-  /**
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.CredentialsAndInternalService.Put
-   */
-  put: { kind: "internal" },
-});
+export const CredentialsAndInternalServicePolicies: ServicePolicies<typeof CredentialsAndInternalService> = {
+  service: CredentialsAndInternalService,
+  methods: {
+    /**
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.CredentialsAndInternalService.Get
+     */
+    get: { kind: "unspecified" },
+    /**
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.CredentialsAndInternalService.Put
+     */
+    put: { kind: "internal", roles: [], scopes: [] },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.DeprecatedService.
  * @deprecated
  */
-export const DeprecatedServicePolicies: ServicePolicies<typeof DeprecatedService> = /*@__PURE__*/ definePolicies(DeprecatedService, {
-  /**
-   * Who may call it is up to the server; `credentials` are sent.
-   *
-   * @generated from rpc acme.kinds.v1.DeprecatedService.Get
-   */
-  get: { kind: "unspecified" },
-});
+export const DeprecatedServicePolicies: ServicePolicies<typeof DeprecatedService> = {
+  service: DeprecatedService,
+  methods: {
+    /**
+     * Who may call it is up to the server; `credentials` are sent.
+     *
+     * @generated from rpc acme.kinds.v1.DeprecatedService.Get
+     */
+    get: { kind: "unspecified" },
+  },
+};
 
 /**
  * Who may call the methods of acme.kinds.v1.EmptyService.
  */
-export const EmptyServicePolicies: ServicePolicies<typeof EmptyService> = /*@__PURE__*/ definePolicies(EmptyService, {
-});
+export const EmptyServicePolicies: ServicePolicies<typeof EmptyService> = {
+  service: EmptyService,
+  methods: {
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".

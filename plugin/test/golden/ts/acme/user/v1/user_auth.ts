@@ -3,35 +3,38 @@
 /* eslint-disable */
 
 import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, definePolicies, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { UserService } from "./user_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.user.v1.UserService.
  */
-export const UserServicePolicies: ServicePolicies<typeof UserService> = /*@__PURE__*/ definePolicies(UserService, {
-  /**
-   * Get a profile.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.user.v1.UserService.GetProfile
-   */
-  getProfile: { kind: "public" },
-  /**
-   * Callers with the role `admin` and the scope `users:write` may call it; `credentials` are sent.
-   *
-   * @generated from rpc acme.user.v1.UserService.DeleteUser
-   */
-  deleteUser: { kind: "requires", roles: ["admin"], scopes: ["users:write"] },
-  /**
-   * Other services may call it; `internalCredentials` are sent.
-   *
-   * @generated from rpc acme.user.v1.UserService.Reindex
-   */
-  reindex: { kind: "internal" },
-});
+export const UserServicePolicies: ServicePolicies<typeof UserService> = {
+  service: UserService,
+  methods: {
+    /**
+     * Get a profile.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.user.v1.UserService.GetProfile
+     */
+    getProfile: { kind: "public" },
+    /**
+     * Callers with the role `admin` and the scope `users:write` may call it; `credentials` are sent.
+     *
+     * @generated from rpc acme.user.v1.UserService.DeleteUser
+     */
+    deleteUser: { kind: "requires", roles: ["admin"], scopes: ["users:write"] },
+    /**
+     * Other services may call it; `internalCredentials` are sent.
+     *
+     * @generated from rpc acme.user.v1.UserService.Reindex
+     */
+    reindex: { kind: "internal", roles: [], scopes: [] },
+  },
+};
 
 /**
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
