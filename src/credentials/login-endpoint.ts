@@ -1,4 +1,11 @@
 import { AuthError, isAuthError } from "../errors.js";
+import {
+  isRedirect,
+  networkReason,
+  parseJsonObject,
+  readRetryAfter,
+  readText,
+} from "../http-answer.js";
 import { checkKnownOptions } from "../known-options.js";
 import { isLoopback } from "../loopback.js";
 
@@ -25,8 +32,6 @@ export interface LoginEndpointOptions {
 
 /** Posts JSON, and returns the JSON that comes back. Throws `AuthError`. */
 export type LoginEndpoint = (body: LoginFields, signal: AbortSignal) => Promise<object>;
-
-const maxBytes = 256 * 1024;
 
 /**
  * Makes the function that posts to a URL for `option`: `login` or `refresh`.
@@ -55,18 +60,18 @@ export function createLoginEndpoint(
         redirect: "manual", // with one the password would go where the server says
         signal,
       });
-      if (!response.ok || response.redirected) {
+      if (!response.ok || isRedirect(response)) {
         response.body?.cancel().catch(() => {});
         throw refusal(shown, response, now());
       }
-      return toOurs(parseObject(await readLimited(response)), fields, shown);
+      return toOurs(parseJsonObject((await readText(response)) ?? ""), fields, shown);
     } catch (error) {
-      // not as the cause: the error of another fetch may show the request
-      const code = String(Object(Object(error).cause).code);
-      const reason = /^[A-Z_]{3,40}$/.test(code) ? `: ${code}` : "";
       throw isAuthError(error)
         ? error
-        : new AuthError("credentials_unavailable", `no answer from ${shown}${reason}`);
+        : new AuthError(
+            "credentials_unavailable",
+            `no answer from ${shown}${networkReason(error)}`,
+          );
     }
   };
 }
@@ -101,55 +106,19 @@ function parseEndpoint(option: string, text: string | URL): URL {
   return url;
 }
 
-function refusal(shown: string, { status, type, headers, redirected }: Response, now: Date) {
-  if (redirected || type === "opaqueredirect" || (status >= 300 && status < 400)) {
+function refusal(shown: string, response: Response, now: Date) {
+  if (isRedirect(response)) {
     return new AuthError("credentials_failed", `${shown} redirects, which is not followed`);
   }
+  const { status, headers } = response;
   return new AuthError(
     status === 408 || status === 429 || status >= 500
       ? "credentials_unavailable"
       : "credentials_failed",
     `${shown} answered with status ${status}`,
     undefined,
-    parseRetryAfter(headers.get("retry-after"), now),
+    readRetryAfter(headers, now),
   );
-}
-
-/** `Retry-After` in milliseconds: seconds, or a date (RFC 9110 §10.2.3). */
-function parseRetryAfter(value: string | null, now: Date): number | undefined {
-  const text = value?.trim() ?? "";
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now.getTime();
-  return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
-}
-
-/** The text of an answer. `undefined` where it is too long. */
-async function readLimited({ body }: Response): Promise<string | undefined> {
-  const reader = body?.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let bytes = 0; reader; ) {
-    const { done, value } = await reader.read();
-    if (done) {
-      break;
-    }
-    bytes += value.byteLength;
-    if (bytes > maxBytes) {
-      await reader.cancel().catch(() => {});
-      return undefined;
-    }
-    text += decoder.decode(value, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
-function parseObject(text: string | undefined): object | undefined {
-  try {
-    const value: unknown = JSON.parse(text ?? "");
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    // what a parser says quotes the text
-    return undefined;
-  }
 }
 
 function toTheirs(body: LoginFields, names: LoginFields): object {

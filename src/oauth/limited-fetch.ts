@@ -1,5 +1,12 @@
+import {
+  isRedirect,
+  maxAnswerBytes,
+  networkReason,
+  parseJsonObject,
+  readRetryAfter,
+  readText,
+} from "../http-answer.js";
 import { AuthClientError } from "./auth-client-error.js";
-import { readLimited, readRetryAfter } from "./read-limited.js";
 import { unlessAborted } from "./unless-aborted.js";
 
 /** A function such as the global `fetch`. */
@@ -21,12 +28,20 @@ export async function fetchAnswer(fetch: Fetch, url: string, init: RequestInit):
   const ask = async () => {
     // with a redirect the secret would go where the server says
     const response = await fetch(url, { ...init, redirect: "manual" });
-    const { status, ok, headers, type } = response;
-    if (type === "opaqueredirect" || (status >= 300 && status < 400)) {
+    const { status, ok, headers } = response;
+    if (isRedirect(response)) {
       await response.body?.cancel();
       throw new AuthClientError("redirect", `${at} redirects, which is not followed`, { status });
     }
-    return { status, ok, headers, text: await readLimited(response) };
+    const text = await readText(response);
+    if (text === undefined) {
+      throw new AuthClientError(
+        "response_too_large",
+        `${at} answered with more than ${maxAnswerBytes / 1024} KiB`,
+        { status },
+      );
+    }
+    return { status, ok, headers, text };
   };
   try {
     // a custom fetch may not know signals
@@ -38,17 +53,14 @@ export async function fetchAnswer(fetch: Fetch, url: string, init: RequestInit):
     if (init.signal?.aborted) {
       throw new AuthClientError("timeout", `no answer from ${at} in time`);
     }
-    // not as the cause: the error of a custom fetch may show the request
-    const code = String(Object(Object(error).cause).code);
-    const reason = /^[A-Z_]{3,40}$/.test(code) ? `: ${code}` : "";
-    throw new AuthClientError("network_error", `no answer from ${at}${reason}`);
+    throw new AuthClientError("network_error", `no answer from ${at}${networkReason(error)}`);
   }
 }
 
 /** What an answer that is no success means (RFC 6749 §5.2). `sent`: what must not come back as its code. */
 export function toError(at: string, answer: Answer, now: Date, sent = ""): AuthClientError {
   const { status, headers } = answer;
-  const { error } = parseObject(answer.text) ?? {};
+  const { error } = parseJsonObject(answer.text) ?? {};
   // a code, and not what a server echoes, also where something encoded it
   const code =
     typeof error === "string" &&
@@ -75,16 +87,4 @@ const hints: Readonly<Record<string, string>> = {
 
 function lettersOf(text: string): string {
   return text.replace(/[^a-z]/g, "");
-}
-
-/** The object that a JSON text is. `undefined` for other text. */
-export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value))
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -8,13 +8,14 @@ import {
 import { Auth, type BearerAuth, type DpopAuth } from "../credentials/auth.js";
 import { lifetimeOf } from "../credentials/token-lifetime.js";
 import { dpopHeader, dpopNonceHeader } from "../headers.js";
+import { parseJsonObject } from "../http-answer.js";
 import { createSteadyClock } from "../steady-clock.js";
 import { AuthClientError, isAuthClientError } from "./auth-client-error.js";
 import { type ClientAuthentication, clientSecretBasic } from "./client-authentication.js";
 import { createDiscovery } from "./discovery.js";
 import { createDpopNonces } from "./dpop-nonces.js";
 import { createDpopSigner, type DpopKeyOptions, type DpopProofInit } from "./dpop-proof.js";
-import { type Answer, type Fetch, fetchAnswer, parseObject, toError } from "./limited-fetch.js";
+import { type Answer, type Fetch, fetchAnswer, toError } from "./limited-fetch.js";
 
 /** Which authorization server is asked for tokens, and by which client. */
 export interface TokenEndpointOptions {
@@ -147,7 +148,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
           throw error;
         }
       }
-      const body = parseObject(answer.text);
+      const body = parseJsonObject(answer.text);
       const lifetime = lifetimeSeconds(body?.expires_in);
       if (!body || Number.isNaN(lifetime)) {
         throw new AuthClientError("invalid_response", `${at} answered with no token response`);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { parseJsonObject } from "../../src/http-answer.js";
 import { isAuthClientError } from "../../src/oauth/index.js";
-import { fetchAnswer, parseObject } from "../../src/oauth/limited-fetch.js";
+import { fetchAnswer } from "../../src/oauth/limited-fetch.js";
 
 const url = "https://as.test/token?secret=1";
 
@@ -70,7 +71,7 @@ describe("an answer", () => {
       name: "AuthClientError",
       code: "response_too_large",
       status: 200,
-      message: "the authorization server answered with more than 256 KiB",
+      message: "https://as.test/token answered with more than 256 KiB",
     });
     expect(state).toEqual({ isCancelled: true, sent: 270_000 });
   });
@@ -141,12 +142,12 @@ test.each([
   { text: "1", want: undefined },
   { text: "", want: undefined },
   { text: "<html>", want: undefined },
-])("parseObject of $text is $want", ({ text, want }) => {
-  expect(parseObject(text)).toEqual(want);
+])("parseJsonObject of $text is $want", ({ text, want }) => {
+  expect(parseJsonObject(text)).toEqual(want);
 });
 
-test("parseObject makes no prototype of __proto__", () => {
-  const parsed = parseObject('{"__proto__":{"access_token":"polluted"}}');
+test("parseJsonObject makes no prototype of __proto__", () => {
+  const parsed = parseJsonObject('{"__proto__":{"access_token":"polluted"}}');
   expect(parsed?.access_token).toBeUndefined();
   expect(Object.getPrototypeOf(parsed)).toBe(Object.prototype);
 });

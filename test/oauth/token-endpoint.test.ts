@@ -325,13 +325,13 @@ describe("a server that is broken costs its time limit, and no other key", () =>
       name: "never ends",
       fault: { type: "stream", bytes: Number.POSITIVE_INFINITY },
       code: "response_too_large",
-      message: /^the authorization server answered with more than 256 KiB$/,
+      message: / answered with more than 256 KiB$/,
     },
     {
       name: "sends 256 KiB and a byte",
       fault: { type: "stream", bytes: 256 * 1024 + 1 },
       code: "response_too_large",
-      message: /^the authorization server answered with more than 256 KiB$/,
+      message: / answered with more than 256 KiB$/,
     },
   ])("$name", async ({ fault, code, message }) => {
     as.fault((n) => (n === 1 ? fault : undefined));
