@@ -60,14 +60,40 @@ const greeter = createClient(GreeterService, createConnectTransport({ baseUrl: "
 console.log(await greeter.greet({ name: "page" }));
 `;
 
-/** The same page with a generated client that sends a bearer token. */
-export const generatedClient = `
+/** The same page with a generated client, and these credentials. */
+function pageWith(imports: string, credentials: string): string {
+  return `
 import { createConnectTransport } from "@connectrpc/connect-web";
-import { Auth } from "connectrpc-auth";
+${imports}
 import { createGreeterServiceClient } from "${service}/greeter_auth.js";
 
 const greeter = createGreeterServiceClient(createConnectTransport, { baseUrl: "https://api.acme.dev" }, {
-  credentials: () => Auth.jwt(localStorage.token),
+  credentials: ${credentials},
 });
 console.log(await greeter.greet({ name: "page" }));
 `;
+}
+
+/** It sends a bearer token. */
+export const generatedClient: string = pageWith(
+  'import { Auth } from "connectrpc-auth";',
+  "() => Auth.jwt(localStorage.token)",
+);
+
+/** It keeps the bearer token that it sends. */
+export const cachingClient: string = pageWith(
+  'import { Auth, cachedAuth } from "connectrpc-auth";',
+  "cachedAuth(() => Auth.jwt(localStorage.token))",
+);
+
+/** It gets tokens from an OAuth server, and sends them with DPoP proofs. */
+export const boundClient: string = pageWith(
+  'import { clientCredentials } from "connectrpc-auth/oauth";',
+  `clientCredentials({
+    issuer: "https://auth.acme.dev",
+    clientId: "page",
+    clientSecret: localStorage.secret,
+    scope: "from-policy",
+    dpop: true,
+  })`,
+);
