@@ -12,11 +12,11 @@ export async function obtain<T>(signal: AbortSignal, ask: () => T | PromiseLike<
     const answer = ask();
     // most of the time there is a token at hand, and nothing to wait for
     return "then" in Object(answer)
-      ? await Promise.race([
-          answer,
+      ? await new Promise((resolve, reject) => {
           // the signal ends with the call, and so does the listener
-          new Promise<never>((_, reject) => signal.addEventListener("abort", reject)),
-        ])
+          signal.addEventListener("abort", reject);
+          Promise.resolve(answer).then(resolve, reject);
+        })
       : answer;
   } catch (error) {
     if (signal.aborted) {

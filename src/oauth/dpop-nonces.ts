@@ -5,15 +5,16 @@ export interface DpopNonces {
    * finds out whether the server wants one; those beside it wait for its answer,
    * a second at most, so that they need not all be refused.
    */
-  get(url: string): Promise<string | undefined>;
+  get(url: string): string | undefined | Promise<string | undefined>;
   /** Keeps what an answer from this URL said: a nonce, or nothing of it. */
   note(url: string, nonce: string | null): void;
 }
 
 interface Origin {
   nonce?: string;
-  readonly isKnown: Promise<void>;
-  readonly setKnown: () => void;
+  /** The first answer, while it is awaited. */
+  answer?: Promise<void> | undefined;
+  answered: () => void;
 }
 
 const probeTimeoutMs = 1000;
@@ -23,12 +24,14 @@ const maxOrigins = 100;
 export function createDpopNonces(): DpopNonces {
   const origins = new Map<string, Origin>();
   const add = (origin: string) => {
-    let setKnown = () => {};
-    const isKnown = new Promise<void>((resolve) => {
-      setKnown = resolve;
-      AbortSignal.timeout(probeTimeoutMs).addEventListener("abort", () => resolve());
+    const entry: Origin = { answered() {} };
+    entry.answer = new Promise((resolve) => {
+      entry.answered = () => {
+        entry.answer = undefined;
+        resolve();
+      };
+      AbortSignal.timeout(probeTimeoutMs).addEventListener("abort", () => entry.answered());
     });
-    const entry = { isKnown, setKnown };
     for (const oldest of origins.keys()) {
       if (origins.size < maxOrigins) {
         break;
@@ -39,24 +42,28 @@ export function createDpopNonces(): DpopNonces {
     return entry;
   };
   return {
-    async get(url) {
-      const { origin } = new URL(url);
+    get(url) {
+      const origin = originOf(url);
       const known = origins.get(origin);
       if (!known) {
         add(origin);
         return undefined;
       }
-      await known.isKnown;
-      return known.nonce;
+      return known.answer ? known.answer.then(() => known.nonce) : known.nonce;
     },
     note(url, nonce) {
-      const { origin } = new URL(url);
-      const entry: Origin = origins.get(origin) ?? add(origin);
+      const origin = originOf(url);
+      const entry = origins.get(origin) ?? add(origin);
       // RFC 9449 §8.1: the characters that a nonce may have
       if (nonce !== null && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(nonce)) {
         entry.nonce = nonce;
       }
-      entry.setKnown();
+      entry.answered();
     },
   };
+}
+
+/** Up to the path. Two spellings of an origin have a nonce each, which costs less than parsing each URL. */
+function originOf(url: string): string {
+  return /^[^:]*:\/\/[^/?#]*/.exec(url)?.[0] ?? url;
 }
