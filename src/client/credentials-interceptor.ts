@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { ContextKey, Interceptor } from "@connectrpc/connect";
-import { askForAuth } from "../credentials/ask-for-auth.js";
+import { askForAuth, isConstant } from "../credentials/ask-for-auth.js";
 import type { Auth } from "../credentials/auth.js";
 import {
   type AuthHeaders,
@@ -12,6 +12,7 @@ import {
 } from "../credentials/auth-headers.js";
 import type { AuthRequest, Credentials } from "../credentials/auth-provider.js";
 import { isSameAuth } from "../credentials/is-same-auth.js";
+import { obtain } from "../credentials/obtain.js";
 import { AuthError, toCallError } from "../errors.js";
 import { authorizationHeader, dpopNonceHeader, gatewaySecretHeader } from "../headers.js";
 import { type MethodPolicy, methodName } from "../policy/method-policy.js";
@@ -29,13 +30,14 @@ export interface AuthOptions {
    * something else encrypts, such as the sidecar of a service mesh: everyone on
    * the way can read and use them. Default: false.
    */
-  allowInsecureTransport?: boolean;
+  allowInsecureTransport?: boolean | undefined;
   /**
    * `if-available`: send `credentials` to public methods as well, to servers
    * that show more to those they know. A public call does not fail for want of
-   * a credential. Default: `never`.
+   * a credential: it goes without where none comes within a second, and where
+   * the server refuses it. Default: `never`.
    */
-  sendOnPublic?: "never" | "if-available";
+  sendOnPublic?: "never" | "if-available" | undefined;
 }
 
 /** Says that a call has no credential of its own. */
@@ -72,13 +74,16 @@ export interface CredentialsInterceptorInit {
  */
 export function createCredentialsInterceptor(init: CredentialsInterceptorInit): Interceptor {
   return (next) => async (req) => {
-    const { service, method, url, signal } = req;
+    const { service, method, url } = req;
     const policy = init.policyOf(method);
+    const isPublic = policy.kind === "public";
     const source = chooseCredentials(init.auth, policy, req);
     if (!source) {
       return next(req);
     }
 
+    const signal = isPublic ? AbortSignal.timeout(1000) : req.signal;
+    let nonce: string | null | undefined;
     let auth: Auth = ofClient;
     let headers: AuthHeaders = staticHeaders(auth);
     const present = async () => {
@@ -88,7 +93,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
         !req.stream &&
         method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
       const htm = isGet ? "GET" : "POST";
-      headers = await buildAuthHeaders(auth, { htm, url }, signal);
+      headers = await buildAuthHeaders(auth, { htm, url, nonce }, signal);
     };
     const ask = async (why: Pick<AuthRequest, "reason" | "rejected" | "challenge">) => {
       init.checkTarget(url);
@@ -98,7 +103,7 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
     try {
       await ask({ reason: "request" });
     } catch (error) {
-      if (policy.kind !== "public") {
+      if (!isPublic) {
         throw toCallError(error, false);
       }
       return next(req);
@@ -107,29 +112,39 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
       return next(req);
     }
 
-    const call = await keepRequest(req);
-    let nonce: string | null;
+    const isDpop = dpopOf(auth);
+    // a constant is not sent again: then the first message of a stream need not be waited for
+    const isRepeatable = !req.stream || (hasOneRequest(req) && !(isConstant(source) && !isDpop));
+    const call = isRepeatable ? await keepRequest(req) : req;
     // one retry, and before and after it one more for a nonce
     let isRenewed = false;
     let hasNonce = false;
     return await sendAndRetry(
       () => next(withHeaders(call, headers)),
-      hasOneRequest(req),
+      isRepeatable,
+      isDpop ? "dpop" : "bearer",
       (header) => {
         nonce = header.get(dpopNonceHeader);
-        dpopOf(auth)?.onNonce?.(nonce, url);
+        try {
+          dpopOf(auth)?.onNonce?.(nonce, url);
+        } catch {
+          // the server has answered, and that counts
+        }
       },
-      async (challenge, isRepeatable) => {
+      async (challenge, mayRepeat) => {
         const rejected = auth;
         const wantsNonce = challenge?.params.get("error") === "use_dpop_nonce";
         if (!wantsNonce) {
           try {
-            await ("rejected" in source && source.rejected?.(rejected, challenge));
+            await obtain(
+              signal,
+              () => "rejected" in source && source.rejected?.(rejected, challenge),
+            );
           } catch {
             // it could not forget the credential, and is asked for another next
           }
         }
-        if (!isRepeatable || (wantsNonce ? hasNonce : isRenewed)) {
+        if (!mayRepeat || (wantsNonce ? hasNonce : isRenewed)) {
           return false;
         }
         hasNonce = wantsNonce;
@@ -141,8 +156,19 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
           return true;
         }
         isRenewed = true;
-        await ask({ reason: "rejected", rejected, challenge });
-        return !callerSet(req, headers) && !isSameAuth(auth, rejected);
+        try {
+          await ask({ reason: "rejected", rejected, challenge });
+          if (!callerSet(req, headers) && !isSameAuth(auth, rejected)) {
+            return true;
+          }
+        } catch (error) {
+          if (!isPublic) {
+            throw error;
+          }
+        }
+        auth = ofClient;
+        headers = staticHeaders(auth);
+        return isPublic;
       },
     );
   };

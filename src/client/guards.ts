@@ -15,8 +15,10 @@ export function createTargetGuard(
   allowInsecureTransport: boolean,
 ): (url: string) => void {
   const base = parseUrl(baseUrl);
-  if (!base?.protocol.startsWith("http")) {
-    throw new TypeError(`baseUrl "${baseUrl}" must be an http or https URL`);
+  if (!base?.protocol.startsWith("http") || base.username || base.password) {
+    // what is before an @ may be a password
+    const shown = `${baseUrl}`.replace(/.*@/s, "…@");
+    throw new TypeError(`baseUrl "${shown}" must be an http or https URL`);
   }
   const { origin } = base;
   const insecure = base.protocol === "http:" && !allowInsecureTransport && !isLoopback(base);

@@ -19,11 +19,13 @@ export type Call = UnaryRequest | StreamRequest;
  * of other calls, `renew` is told all the same. A refusal that stays
  * `Unauthenticated` gets an `AuthError` (`credentials_refused`) as its cause.
  *
+ * `scheme` is that of the credential: a server may challenge for several.
  * `answered` sees the header of each answer, and the metadata of each error.
  */
 export async function sendAndRetry(
   send: () => Promise<UnaryResponse | StreamResponse>,
   isRepeatable: boolean,
+  scheme: "bearer" | "dpop",
   answered: (header: Headers) => void,
   renew: (challenge: Challenge | undefined, isRepeatable: boolean) => Promise<boolean>,
 ): Promise<UnaryResponse | StreamResponse> {
@@ -31,7 +33,7 @@ export async function sendAndRetry(
   const failed = async (error: unknown, isRepeatable: boolean) => {
     if (error instanceof ConnectError) {
       answered(error.metadata);
-      const challenge = readChallenge(error.metadata);
+      const challenge = readChallenge(error.metadata, scheme);
       const isUnauthenticated = error.code === Code.Unauthenticated;
       if (isUnauthenticated || (error.code === Code.PermissionDenied && missingScopes(challenge))) {
         try {

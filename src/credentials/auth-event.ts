@@ -19,7 +19,7 @@ export type AuthEvent =
       readonly durationMs: number;
       readonly error: AuthError;
     }
-  /** The API refused a token. `challenge` is what it said of that. */
+  /** The API refused a token. `challenge` is what it said of that: `error` and `scope`. */
   | { readonly type: "token_refused"; readonly challenge: Challenge | undefined }
   /** A refused call is made once more, with another token. */
   | {

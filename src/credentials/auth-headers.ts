@@ -15,6 +15,8 @@ export interface HeaderTarget {
   /** The HTTP method on the wire: `GET` where Connect uses it. */
   readonly htm: string;
   readonly url: string;
+  /** The DPoP nonce that the server answered the last attempt with. */
+  readonly nonce?: string | null | undefined;
 }
 
 /** Names in lower case, and values. */
@@ -28,14 +30,19 @@ export type AuthHeaders = ReadonlyMap<string, string>;
  */
 export async function buildAuthHeaders(
   auth: Auth,
-  { htm, url }: HeaderTarget,
+  { htm, url, nonce }: HeaderTarget,
   signal: AbortSignal,
 ): Promise<AuthHeaders> {
   const { headers, dpop } = prepare(auth);
   if (!dpop) {
     return headers;
   }
-  const request = { htm, htu: url.replace(/[?#].*/s, ""), accessToken: dpop.token };
+  const request = {
+    htm,
+    htu: url.replace(/[?#].*/s, ""),
+    accessToken: dpop.token,
+    ...(nonce && { nonce }),
+  };
   const proof = await obtain(signal, () => dpop.prove(request));
   return new Map([...headers, [dpopHeader, sendable("the DPoP proof", proof)]]);
 }

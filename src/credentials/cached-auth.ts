@@ -10,7 +10,7 @@ export interface CachedAuthOptions extends TokenCacheOptions {
    * Which calls share a credential: those for which this returns the same list.
    * Default: all calls.
    */
-  readonly key?: (request: AuthRequest) => readonly string[];
+  readonly key?: ((request: AuthRequest) => readonly string[]) | undefined;
 }
 
 /**
@@ -49,7 +49,7 @@ export function cachedAuth(
   const { key, onEvent, now, timeoutMs, ...others } = options;
   checkNoOthers("cachedAuth", others);
   const source = createCachedSource({ onEvent, now, timeoutMs }, (request) => ({
-    key: key ? JSON.stringify(key(request)) : "",
+    key: key ? keyOf(key(request)) : "",
     // whichever call comes first after a refusal
     fetch: async (signal, rejected) =>
       askForAuth(provider, {
@@ -66,4 +66,12 @@ export function cachedAuth(
       return "rejected" in provider ? provider.rejected?.(auth, challenge) : undefined;
     },
   };
+}
+
+/** Not what JSON makes of anything else: a promise and a set are both `{}`, for every user. */
+function keyOf(list: readonly string[]): string {
+  if (!Array.isArray(list) || list.some((item) => typeof item !== "string")) {
+    throw new TypeError("key of cachedAuth must return a list of strings");
+  }
+  return JSON.stringify(list);
 }

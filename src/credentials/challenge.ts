@@ -31,10 +31,11 @@ export function parseChallenges(value: string): Challenge[] {
   return challenges;
 }
 
-/** The challenge of an answer: of several the one that says what is wrong. */
-export function readChallenge(header: Headers): Challenge | undefined {
+/** The challenge of an answer: of several the one that says what is wrong, with this scheme if possible. */
+export function readChallenge(header: Headers, scheme = "bearer"): Challenge | undefined {
   const challenges = parseChallenges(header.get(wwwAuthenticateHeader) ?? "");
-  return challenges.find(({ params }) => params.has("error")) ?? challenges[0];
+  const wrong = challenges.filter(({ params }) => params.has("error"));
+  return wrong.find((challenge) => challenge.scheme === scheme) ?? wrong[0] ?? challenges[0];
 }
 
 /**

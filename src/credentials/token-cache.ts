@@ -47,10 +47,15 @@ export interface TokenCache {
 
 interface Entry extends TokenState<Auth> {
   flight?: Promise<Auth>;
+  /** When the flight began. */
+  startedAt: number;
 }
 
 /** The one that was used longest ago makes room. */
 const maxKeys = 1000;
+
+/** So long calls wait for a new token while they could have the old one. */
+const patienceMs = 1000;
 
 /** Makes a cache that follows the rules of `token-state.ts`. */
 export function createTokenCache(
@@ -58,7 +63,7 @@ export function createTokenCache(
   skewMs?: number,
 ): TokenCache {
   // what AbortSignal.timeout takes
-  if (!timeoutMs || timeoutMs >>> 0 !== timeoutMs) {
+  if (timeoutMs < 1 || timeoutMs >> 0 !== timeoutMs) {
     throw new TypeError(`timeoutMs ${timeoutMs} must be a whole number above 0`);
   }
   const clock = createSteadyClock(now);
@@ -98,12 +103,18 @@ export function createTokenCache(
 
   return {
     get(key, fetch, isForced) {
-      const entry: Entry = entries.get(key) ?? noToken();
+      const entry: Entry = entries.get(key) ?? { ...noToken(), startedAt: 0 };
       // the order of a map is that of insertion: the first key was used longest ago
       entries.delete(key);
       entries.set(key, entry);
       if (entries.size > maxKeys) {
-        entries.delete(entries.keys().next().value ?? key);
+        for (const [oldest, { flight }] of entries) {
+          // without its entry, a fetch would be made a second time
+          if (!flight) {
+            entries.delete(oldest);
+            break;
+          }
+        }
       }
 
       const time = clock();
@@ -115,6 +126,7 @@ export function createTokenCache(
           }
           throw entry.error; // 1
         }
+        entry.startedAt = time;
         entry.flight = fetchInto(entry, fetch);
         // perhaps nobody waits any more when it fails
         entry.flight.catch(() => {});
@@ -122,15 +134,19 @@ export function createTokenCache(
       if (!served) {
         return entry.flight; // 1
       }
-      return time < entry.staleAt
-        ? served // 3
-        : entry.flight.catch((error) => {
-            // 4, if it did not expire meanwhile
-            if (canServe(entry, clock())) {
-              return served;
-            }
-            throw error;
-          });
+      if (time < entry.staleAt || time > entry.startedAt + patienceMs) {
+        return served; // 3, and 4 where the fetch hangs
+      }
+      const { flight } = entry;
+      return new Promise((resolve, reject) => {
+        // 4, if it did not expire meanwhile
+        const orServed = (error: unknown) =>
+          canServe(entry, clock()) ? resolve(served) : reject(error);
+        flight.then(resolve, orServed);
+        AbortSignal.timeout(patienceMs).addEventListener("abort", () => {
+          resolve(canServe(entry, clock()) ? served : flight);
+        });
+      });
     },
     reject(auth) {
       const entry = owners.get(auth);

@@ -5,7 +5,7 @@
  * 1 no token, or a rejected or expired one: fetch, and wait for it; during the backoff fail.
  * 2 before `refreshAt`, and during the backoff: serve.
  * 3 before `staleAt`: serve, and fetch in the background.
- * 4 after `staleAt`: fetch, and wait for it; serve only if that fails.
+ * 4 after `staleAt`: fetch, and wait a second for it; serve where that fails or takes longer.
  */
 
 /** What is known of one token. */

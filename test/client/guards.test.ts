@@ -52,6 +52,18 @@ describe("createTargetGuard", () => {
     expect(createTargetGuard(baseUrl, true)(url)).toBeUndefined();
   });
 
+  test.each([
+    "https://user:pass-1@api.test",
+    "https://pass-1@api.test",
+    "https://user:pass-1@",
+    "ftp://user:pass-1@api.test",
+  ])("rejects a baseUrl with a user name, and does not show %j", (baseUrl) => {
+    expect(() => createTargetGuard(baseUrl, false)).toThrow(TypeError);
+    expect(() => createTargetGuard(baseUrl, false)).toThrow(
+      /^baseUrl "…@(api\.test)?" must be an http or https URL$/,
+    );
+  });
+
   test.each(["", "api.test", "/api", "ftp://api.test", "localhost:8080"])(
     "rejects the baseUrl %j",
     (baseUrl) => {

@@ -247,22 +247,31 @@ describe("a provider that hangs", () => {
     expect(getAuth(authRequest())).toBe(token);
   });
 
-  test("delays a call with a stale token by 10 s, and then the token serves", async () => {
+  test("delays a call with a stale token by a second, and those after it not at all", async () => {
     const provide = vi.fn(hang);
     const token = Auth.bearer("token", { expiresAt: new Date(start + minute) });
     provide.mockReturnValueOnce(Promise.resolve(token));
     const { getAuth } = cachedAuth(provide);
     await getAuth(authRequest());
     await vi.advanceTimersByTimeAsync(40 * second);
-    const waiting = getAuth(authRequest());
-    expect(waiting).toBeInstanceOf(Promise);
-    await vi.advanceTimersByTimeAsync(10 * second);
-    expect(await waiting).toBe(token);
-    // after the backoff the next wait ends when the token has expired
-    await vi.advanceTimersByTimeAsync(second);
+    let served: unknown;
+    const waiting = Promise.resolve(getAuth(authRequest())).then((auth) => {
+      served = auth;
+    });
+    await vi.advanceTimersByTimeAsync(second - 1);
+    expect(served).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    await waiting;
+    expect(served).toBe(token);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(getAuth(authRequest())).toBe(token);
+    // one that begins with the token, and ends without
+    await vi.advanceTimersByTimeAsync(59.5 * second - 41 * second);
+    expect(provide).toHaveBeenCalledTimes(2);
     const tooLate = expect(getAuth(authRequest())).rejects.toMatchObject({
       code: "credentials_unavailable",
     });
+    expect(provide).toHaveBeenCalledTimes(3);
     await vi.advanceTimersByTimeAsync(10 * second);
     await tooLate;
   });

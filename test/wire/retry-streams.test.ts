@@ -241,7 +241,7 @@ describe.each(protocols)("a stream over $name", (protocol) => {
       const client = createMatrixClient(
         { ...protocol, createTransport },
         { baseUrl: server.baseUrl, interceptors: [stopEarly] },
-        { credentials: Auth.jwt("token-1") },
+        { credentials: () => Auth.jwt("token-1") },
       );
       await callMatrix(client, "requires", "Server");
       expect(returned).toBe(1);
