@@ -8,16 +8,17 @@ import {
 } from "../http-answer.js";
 import { checkKnownOptions } from "../known-options.js";
 import { isLoopback } from "../loopback.js";
+import { LoginRefusal } from "./login-refusal.js";
 
 /** What the fields of a request and of its answer are called, where it is not the name here. */
 export interface LoginFields {
-  readonly user?: string;
-  readonly password?: string;
-  readonly access_token?: string;
-  readonly refresh_token?: string;
-  readonly expires_in?: string;
-  readonly expires_at?: string;
-  readonly token_type?: string;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  readonly access_token?: string | undefined;
+  readonly refresh_token?: string | undefined;
+  readonly expires_in?: string | undefined;
+  readonly expires_at?: string | undefined;
+  readonly token_type?: string | undefined;
 }
 
 /** Settings of an endpoint. */
@@ -30,7 +31,10 @@ export interface LoginEndpointOptions {
   readonly now?: (() => Date) | undefined;
 }
 
-/** Posts JSON, and returns the JSON that comes back. Throws `AuthError`. */
+/**
+ * Posts JSON, and returns the JSON that comes back. Throws `AuthError`, for
+ * status 400, 401 and 403 a `LoginRefusal`.
+ */
 export type LoginEndpoint = (body: LoginFields, signal: AbortSignal) => Promise<object>;
 
 /**
@@ -111,11 +115,15 @@ function refusal(shown: string, response: Response, now: Date) {
     return new AuthError("credentials_failed", `${shown} redirects, which is not followed`);
   }
   const { status, headers } = response;
+  const message = `${shown} answered with status ${status}`;
+  if (status === 400 || status === 401 || status === 403) {
+    return new LoginRefusal("credentials_failed", message);
+  }
   return new AuthError(
     status === 408 || status === 429 || status >= 500
       ? "credentials_unavailable"
       : "credentials_failed",
-    `${shown} answered with status ${status}`,
+    message,
     undefined,
     readRetryAfter(headers, now),
   );

@@ -1,6 +1,7 @@
 import { AuthError, isAuthError } from "../errors.js";
 import type { Auth, BasicAuth } from "./auth.js";
 import type { AuthRequest } from "./auth-provider.js";
+import { LoginRefusal } from "./login-refusal.js";
 import type { LoginResult } from "./login-result.js";
 import { obtain } from "./obtain.js";
 import { lifetimeOf } from "./token-lifetime.js";
@@ -91,7 +92,7 @@ export function createLoginSession(
     try {
       tokens = await steps.refresh?.(used, signal);
     } catch (error) {
-      if (isFinal(error) && refreshToken === used) {
+      if (error instanceof LoginRefusal && refreshToken === used) {
         refreshToken = undefined;
       }
       throw error;
@@ -184,7 +185,7 @@ export function createLoginSession(
           }
           return auth;
         } catch (error) {
-          if (!under.isByHand || !isFinal(error)) {
+          if (!under.isByHand || !isNoUse(error)) {
             throw error;
           }
         }
@@ -213,7 +214,9 @@ export function createLoginSession(
   return session;
 }
 
-/** Whether asking again would not help. */
-function isFinal(error: unknown): boolean {
-  return isAuthError(error) && error.code !== "credentials_unavailable";
+/** Whether a refresh failed because it can have none with that token. */
+function isNoUse(error: unknown): boolean {
+  return (
+    error instanceof LoginRefusal || (isAuthError(error) && error.code === "credentials_missing")
+  );
 }

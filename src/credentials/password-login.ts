@@ -11,6 +11,7 @@ import {
   type LoginEndpointOptions,
   type LoginFields,
 } from "./login-endpoint.js";
+import { toRefusal } from "./login-refusal.js";
 import { authOfResult, checkLoginResult, type LoginResult } from "./login-result.js";
 import { createLoginSession, type LoginSteps } from "./login-session.js";
 import { obtain } from "./obtain.js";
@@ -39,8 +40,10 @@ export interface PasswordLoginOptions
     | ((basic: BasicAuth, signal: AbortSignal) => LoginResult | Promise<LoginResult>);
   /**
    * Exchanges the refresh token for the next one: a URL to which
-   * `{ refresh_token }` is posted, or a function. Default: none, and then each
-   * new token takes a login.
+   * `{ refresh_token }` is posted, or a function. That throws `AuthError`
+   * `credentials_failed`, or what a method that refuses throws, where the refresh
+   * token is refused: there is no login after a plain `Error`. Default: none, and
+   * then each new token takes a login.
    */
   readonly refresh?:
     | string
@@ -75,8 +78,8 @@ export interface PasswordLogin extends CachedAuth {
 /**
  * Exchanges a user name and password for a token before the first call, and the
  * token for the next one in time: by `refresh` with the refresh token, and by
- * `login` where there is none or it is refused for good. If `refresh` is down,
- * there is no login in its place. Calls carry the token, never the password.
+ * `login` where there is none or it is refused. If `refresh` fails in another
+ * way, there is no login in its place. Calls carry the token, never the password.
  *
  * - Tokens are kept, renewed and backed off from as by `cachedAuth`, for any
  *   number of clients; one login or refresh is under way at a time, and it goes
@@ -225,7 +228,13 @@ function toFunction<T>(
   toBody: (given: T) => LoginFields,
 ): (given: T, signal: AbortSignal) => unknown {
   if (typeof target === "function") {
-    return target;
+    return async (given, signal) => {
+      try {
+        return await target(given, signal);
+      } catch (error) {
+        throw toRefusal(error);
+      }
+    };
   }
   if (typeof target !== "string" && !(target instanceof URL)) {
     throw new TypeError(`${option} must be a URL or a function`);

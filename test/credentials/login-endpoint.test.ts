@@ -2,7 +2,12 @@ import http from "node:http";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Listening, listenOnLoopback } from "../../example/loopback.js";
-import { Auth, type PasswordLoginOptions, passwordLogin } from "../../src/index.js";
+import {
+  Auth,
+  type PasswordLogin,
+  type PasswordLoginOptions,
+  passwordLogin,
+} from "../../src/index.js";
 import { authRequest } from "../support/auth-request.js";
 import { answerWithFault, createFaultPlan, type Fault } from "../support/faulty-server.js";
 
@@ -191,17 +196,52 @@ describe("an endpoint that fails", () => {
     expect(error.retryAfterMs).toBe(want);
   });
 
-  test("is asked again, and a refused refresh token is followed by a login", async () => {
-    const credentials = setUp();
+  test("is asked again where it is down", async () => {
     faults.set((n) => (n < 3 ? withStatus(503) : undefined));
-    await credentials.login();
+    await setUp().login();
     expect(posted).toHaveLength(3);
-    posted.length = 0;
-    faults.set((n) => (n === 1 ? withStatus(400) : undefined));
+  });
+
+  /** A call whose token was refused by the API. */
+  const renew = async (credentials: PasswordLogin) => {
     const auth = await credentials.getAuth(authRequest());
     credentials.rejected(auth, undefined);
-    await credentials.getAuth({ ...authRequest(), reason: "rejected", rejected: auth });
+    return credentials.getAuth({ ...authRequest(), reason: "rejected", rejected: auth });
+  };
+
+  test.each([400, 401, 403])("of refresh with status %i is followed by a login", async (status) => {
+    const credentials = setUp();
+    await credentials.login();
+    posted.length = 0;
+    faults.set((n) => (n === 1 ? withStatus(status) : undefined));
+    await renew(credentials);
     expect(posted.map(({ path }) => path)).toEqual(["/refresh", "/login"]);
+  });
+
+  test.each<{ name: string; fault: Fault; message: string }>([
+    { name: "404", fault: withStatus(404), message: "answered with status 404" },
+    {
+      name: "a redirect",
+      fault: { type: "redirect", location: "/portal", status: 302 },
+      message: "redirects, which is not followed",
+    },
+    {
+      name: "HTML",
+      fault: { type: "status", status: 200, body: "<h1>portal</h1>" },
+      message: "answered without JSON that has a token",
+    },
+  ])("of refresh with $name is not, and the refresh token is kept", async ({ fault, message }) => {
+    const credentials = setUp();
+    await credentials.login();
+    posted.length = 0;
+    faults.set((n) => (n === 1 ? fault : undefined));
+    await expect(renew(credentials)).rejects.toMatchObject({
+      code: failed,
+      message: `the refresh endpoint ${origin}/refresh ${message}`,
+    });
+    await credentials.refreshToken();
+    const refresh = { path: "/refresh", body: { refresh_token: "refresh-s3cr3t" } };
+    expect(posted).toMatchObject([refresh, refresh]);
   });
 });
 

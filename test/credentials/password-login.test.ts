@@ -239,6 +239,48 @@ describe("a token that expires", () => {
     expect(refresh).toHaveBeenCalledTimes(1);
   });
 
+  const notSent = new ConnectError("no token", Code.Unauthenticated);
+  notSent.cause = new AuthError("credentials_failed", "no token");
+
+  test.each<{ name: string; error: Error }>([
+    ...[Code.Unauthenticated, Code.InvalidArgument, Code.PermissionDenied, Code.NotFound].map(
+      (code) => ({ name: Code[code], error: new ConnectError("refused", code) }),
+    ),
+    { name: "an AuthError", error: new AuthError("credentials_failed", "refused") },
+  ])("is followed by a login where refresh refuses with $name", async ({ error }) => {
+    const { login, refresh, api, call } = setUp();
+    await call();
+    await vi.advanceTimersByTimeAsync(60 * minute);
+    refresh.mockRejectedValueOnce(error);
+    await call();
+    expect([login.mock.calls.length, refresh.mock.calls.length]).toEqual([2, 1]);
+    expect(api.arrived).toEqual(["Bearer token-1", "Bearer token-2"]);
+  });
+
+  test.each<{ name: string; error: Error; message?: string }>([
+    { name: "a plain error", error: new Error("HTTP 503") },
+    { name: "a code", error: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }) },
+    { name: "a mistake", error: new TypeError("x is undefined") },
+    { name: "Internal", error: new ConnectError("bug", Code.Internal) },
+    { name: "a method that is missing", error: new ConnectError("404", Code.Unimplemented) },
+    { name: "a call that was not sent", error: notSent, message: "no token" },
+  ])(
+    "is not followed by a login where refresh fails with $name, and keeps the refresh token",
+    async ({ error, message = notObtained }) => {
+      const { login, refresh, api, call, failure } = setUp();
+      await call();
+      await vi.advanceTimersByTimeAsync(60 * minute);
+      refresh.mockRejectedValueOnce(error);
+      expect(await failure()).toMatchObject(failedCall("credentials_failed", message));
+      expect(await failure()).toMatchObject(failedCall("credentials_failed", message));
+      await vi.advanceTimersByTimeAsync(second);
+      await call();
+      expect(refresh.mock.calls.map(([token]) => token)).toEqual(["refresh-1", "refresh-1"]);
+      expect(login).toHaveBeenCalledTimes(1);
+      expect(api.arrived).toEqual(["Bearer token-1", "Bearer token-2"]);
+    },
+  );
+
   test("is not followed by a login where refresh is down, and serves while it is valid", async () => {
     const { login, refresh, api, call, failure } = setUp();
     await call();
