@@ -81,11 +81,10 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
     const resources = resource === undefined ? usualResources : parseResource(resource);
     const fetch = async (limit: AbortSignal) => {
       try {
-        const { refresh_token: _, ...response } = await endpoint.request(
-          { type: "client_credentials", scopes, resources },
-          limit,
-        );
-        const auth = endpoint.toAuth(response);
+        const {
+          auth,
+          response: { refresh_token: _, ...response },
+        } = await endpoint.request({ type: "client_credentials", scopes, resources }, limit);
         responses.set(auth, response);
         return auth;
       } catch (error) {

@@ -38,7 +38,7 @@ export function clientCredentials(options: ClientCredentialsOptions): CachedAuth
   checkOAuthOptions("clientCredentials", options, { scope: true });
   const endpoint = createTokenEndpoint(options);
   const resources = parseResource(options.resource);
-  return createSourceByScopes(options, endpoint, (scopes, signal) =>
+  return createSourceByScopes(options, (scopes, signal) =>
     endpoint.request({ type: "client_credentials", scopes, resources }, signal),
   );
 }

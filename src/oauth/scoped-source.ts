@@ -10,7 +10,7 @@ import { toAuthError } from "./auth-client-error.js";
 import type { OAuthOptions } from "./oauth-options.js";
 import type { Scope } from "./scopes.js";
 import { createScopesOfCall } from "./scopes-of-call.js";
-import type { TokenEndpoint, TokenResponse } from "./token-endpoint.js";
+import type { IssuedToken } from "./token-endpoint.js";
 
 /** Where the scopes of a token come from. */
 export interface ScopeOptions {
@@ -47,8 +47,7 @@ export function createScopedSource(
 /** Makes a credential that keeps one token for each list of scopes. */
 export function createSourceByScopes(
   options: OAuthOptions & ScopeOptions,
-  endpoint: TokenEndpoint,
-  request: (scopes: readonly string[], signal: AbortSignal) => Promise<TokenResponse>,
+  request: (scopes: readonly string[], signal: AbortSignal) => Promise<IssuedToken>,
 ): CachedAuth {
   const wanted = new WeakMap<readonly string[], WantedToken>();
   return createScopedSource(options, (scopes) => {
@@ -56,7 +55,7 @@ export function createSourceByScopes(
     if (!token) {
       token = {
         key: JSON.stringify(scopes),
-        fetch: (signal) => toAuth(endpoint, request(scopes, signal)),
+        fetch: (signal) => toAuth(request(scopes, signal)),
       };
       wanted.set(scopes, token);
     }
@@ -65,12 +64,9 @@ export function createSourceByScopes(
 }
 
 /** The credential in an answer, when it comes. Throws `AuthError`. */
-export async function toAuth(
-  endpoint: TokenEndpoint,
-  response: Promise<TokenResponse>,
-): Promise<Auth> {
+export async function toAuth(issued: Promise<IssuedToken>): Promise<Auth> {
   try {
-    return endpoint.toAuth(await response);
+    return (await issued).auth;
   } catch (error) {
     throw toAuthError(error);
   }

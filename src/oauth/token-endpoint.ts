@@ -1,3 +1,4 @@
+import { decodeJwt } from "jose";
 import {
   allowInsecureRequests,
   type Client,
@@ -54,6 +55,13 @@ export interface TokenResponse {
   readonly refresh_token?: string;
 }
 
+/** A token that came. */
+export interface IssuedToken {
+  readonly response: TokenResponse;
+  /** What presents it to APIs, until the very millisecond that it expires. */
+  readonly auth: BearerAuth | DpopAuth;
+}
+
 /** A grant: its type, and its parameters. Those with several values are there several times. */
 export interface Grant {
   readonly type: string;
@@ -64,10 +72,16 @@ export interface Grant {
 
 /** The token endpoint of an authorization server, for one client. */
 export interface TokenEndpoint {
-  /** Asks for a token. Throws `AuthClientError`. */
-  request(grant: Grant, signal: AbortSignal): Promise<TokenResponse>;
-  /** The credential that presents a token to APIs. */
-  toAuth(response: TokenResponse): BearerAuth | DpopAuth;
+  /**
+   * Asks for a token. Throws `AuthClientError`. `onRefreshToken` is told of a
+   * refresh token before anything else in the answer can be refused: the server
+   * may take the one before no more.
+   */
+  request(
+    grant: Grant,
+    signal: AbortSignal,
+    onRefreshToken?: (refreshToken: string) => void,
+  ): Promise<IssuedToken>;
   /** Makes a proof with the key of this client, for an API. Without `nonce` it has none. */
   prove(request: DpopProofInit): Promise<string>;
 }
@@ -134,7 +148,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
   };
 
   return {
-    async request(grant, signal) {
+    async request(grant, signal, onRefreshToken) {
       const before = now().getTime();
       let { server, answer, at, sent } = await send(grant, signal);
       if (!answer.ok) {
@@ -148,7 +162,10 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
           throw error;
         }
       }
-      const body = parseJsonObject(answer.text);
+      const body = membersOf(answer.text);
+      if (typeof body?.refresh_token === "string") {
+        onRefreshToken?.(body.refresh_token);
+      }
       const lifetime = lifetimeSeconds(body?.expires_in);
       if (!body || Number.isNaN(lifetime)) {
         throw new AuthClientError("invalid_response", `${at} answered with no token response`);
@@ -172,31 +189,29 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
       }
       // counted from before the request, or from now if the clock was set back meanwhile
       const start = Math.min(before, now().getTime());
-      const lifetimeMs =
-        lifetime === undefined
-          ? lifetimeOf(Auth.bearer(response.access_token), start)
-          : lifetime * 1000;
+      const token = response.access_token;
+      const lifetimeMs = lifetime === undefined ? ownLifetimeMs(token, start) : lifetime * 1000;
       if (lifetimeMs <= 0) {
         throw new AuthClientError("expired_token", `${at} answered with an expired token`);
       }
+      const expires = { expiresAt: new Date(start + lifetimeMs) };
       const scope = response.scope ?? (grant.scopes.join(" ") || undefined);
       return {
-        access_token: response.access_token,
-        token_type: isDpop ? "DPoP" : "Bearer",
-        expires_at: Math.floor((start + lifetimeMs) / 1000),
-        // RFC 6749 §5.1: left out if it is what was asked for
-        ...(scope !== undefined && { scope }),
-        ...(response.refresh_token !== undefined && { refresh_token: response.refresh_token }),
+        response: {
+          access_token: token,
+          token_type: isDpop ? "DPoP" : "Bearer",
+          expires_at: Math.floor((start + lifetimeMs) / 1000),
+          // RFC 6749 §5.1: left out if it is what was asked for
+          ...(scope !== undefined && { scope }),
+          ...(response.refresh_token !== undefined && { refresh_token: response.refresh_token }),
+        },
+        auth: isDpop
+          ? Auth.dpop(token, proveToApi, {
+              ...expires,
+              onNonce: (nonce, url) => apiNonces.note(url, nonce),
+            })
+          : Auth.bearer(token, expires),
       };
-    },
-    toAuth({ access_token, token_type, expires_at }) {
-      const expires = { expiresAt: new Date(expires_at * 1000) };
-      return token_type === "Bearer"
-        ? Auth.bearer(access_token, expires)
-        : Auth.dpop(access_token, proveToApi, {
-            ...expires,
-            onNonce: (nonce, url) => apiNonces.note(url, nonce),
-          });
     },
     prove,
   };
@@ -220,15 +235,44 @@ function basicOf(headers: Headers): string {
   return atob(credentials);
 }
 
-/** Seconds, as a number or in digits; capped, so that a date can hold it. `NaN` for anything else. */
+/** The members of an answer that say something: not those that are null, nor an empty refresh token. */
+function membersOf(text: string): Readonly<Record<string, unknown>> | undefined {
+  const body = parseJsonObject(text);
+  return (
+    body &&
+    Object.fromEntries(
+      Object.entries(body).filter(
+        ([name, value]) => value !== null && !(name === "refresh_token" && value === ""),
+      ),
+    )
+  );
+}
+
+/** A lifetime is cut, so that a date can hold it. */
+const maxLifetimeSeconds = 10 * 365 * 86_400;
+
+/** Seconds, as a number or in digits. `NaN` for anything else. */
 function lifetimeSeconds(value: unknown): number | undefined {
-  if (value === undefined || value === null) {
+  if (value === undefined) {
     return undefined;
   }
   const seconds = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   return typeof seconds === "number" && seconds >= 0
-    ? Math.min(Math.floor(seconds), 10 * 365 * 86_400)
+    ? Math.min(Math.floor(seconds), maxLifetimeSeconds)
     : Number.NaN;
+}
+
+/** How long a token lives of which the server does not say it: until `exp` of a JWT, and else as in a cache. */
+function ownLifetimeMs(token: string, start: number): number {
+  try {
+    const { exp } = decodeJwt(token);
+    if (exp !== undefined) {
+      return Math.min(exp * 1000 - start, maxLifetimeSeconds * 1000);
+    }
+  } catch {
+    // opaque
+  }
+  return lifetimeOf(Auth.bearer(token), start);
 }
 
 function authenticationOf(options: TokenEndpointOptions): ClientAuthentication {

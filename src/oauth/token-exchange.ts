@@ -83,8 +83,7 @@ export function tokenExchange(options: TokenExchangeOptions): CachedAuth {
     return {
       // a scope is never mistaken for a hash: the actor's is there always or never
       key: JSON.stringify(key),
-      fetch: (signal) =>
-        toAuth(endpoint, endpoint.request({ type, scopes, resources, parameters }, signal)),
+      fetch: (signal) => toAuth(endpoint.request({ type, scopes, resources, parameters }, signal)),
     };
   });
 }

@@ -69,21 +69,23 @@ async function setUp(options: Partial<RefreshTokenOptions> = {}) {
   };
 }
 
-/** Asks for the next token, as after a refusal. */
-async function renew(credentials: CachedAuth) {
-  credentials.clear();
+/** Asks for the next token, once the one at hand has expired. */
+async function renew({ credentials, pass }: Pick<SetUp, "credentials" | "pass">) {
+  pass(301_000);
   return getAuth(credentials);
 }
+
+type SetUp = Awaited<ReturnType<typeof setUp>>;
 
 const fail = (credentials: CachedAuth) => secrets.failure(getAuth(credentials));
 
 test("gets the tokens of a user, and each refresh uses the token that came last", async () => {
-  const { credentials, first, tokens, requests, sent } = await setUp();
+  const { credentials, first, tokens, requests, sent, pass } = await setUp();
   const auth = await getAuth(credentials);
   expect(decodeJwt(tokenOf(auth))).toMatchObject({ sub: "alice", client_id: "public" });
   expect(await getAuth(credentials)).toBe(auth);
-  await renew(credentials);
-  await renew(credentials);
+  await renew({ credentials, pass });
+  await renew({ credentials, pass });
   expect(sent()).toEqual([first, tokens[0]?.refresh_token, tokens[1]?.refresh_token]);
   expect(new Set(sent()).size).toBe(3);
   expect(Object.fromEntries(requests()[0]?.params ?? [])).toEqual({
@@ -128,11 +130,62 @@ test("refreshes for different scopes one after the other", async () => {
 
 test("keeps the refresh token where the server sends no other", async () => {
   as.fault({ type: "body", json: { access_token: "a", token_type: "Bearer" } });
-  const { credentials, first, sent, tokens } = await setUp();
+  const { credentials, first, sent, tokens, pass } = await setUp();
   await getAuth(credentials);
-  await renew(credentials);
+  await renew({ credentials, pass });
   expect(sent()).toEqual([first, first]);
   expect(tokens[1]?.refresh_token).toBe(first);
+});
+
+describe("a new refresh token is kept where the rest of the answer is refused", () => {
+  const cases: readonly { name: string; wrong: object; code: string }[] = [
+    { name: "expires_in is no number", wrong: { expires_in: "60s" }, code: "invalid_response" },
+    { name: "expires_in is 0", wrong: { expires_in: 0 }, code: "expired_token" },
+    { name: "the type is another", wrong: { token_type: "mac" }, code: "invalid_response" },
+    { name: "it is a DPoP token", wrong: { token_type: "DPoP" }, code: "token_type_mismatch" },
+    { name: "there is no access token", wrong: { access_token: null }, code: "invalid_response" },
+  ];
+
+  test.each(cases)("since $name", async ({ wrong, code }) => {
+    const { credentials, first, tokens, sent, pass } = await setUp();
+    as.fault((n) =>
+      n === 1 ? { type: "changed", change: (answer) => ({ ...answer, ...wrong }) } : undefined,
+    );
+    expect(await fail(credentials)).toMatchObject({
+      code: "credentials_failed",
+      cause: { name: "AuthClientError", code },
+    });
+    expect(tokens).toEqual([]);
+    pass(2000);
+    await getAuth(credentials);
+    expect(sent()[0]).toBe(first);
+    expect(sent()[1]).not.toBe(first);
+    expect(tokens).toHaveLength(1);
+    await renew({ credentials, pass });
+    expect(sent()[2]).toBe(tokens[0]?.refresh_token);
+  });
+
+  test("also where a function still returns the old one", async () => {
+    const first = await createToken();
+    let stored = first;
+    const { credentials, sent, pass } = await setUp({
+      refreshToken: () => stored,
+      onTokens({ refresh_token = "" }) {
+        stored = refresh_token;
+      },
+    });
+    as.fault((n) =>
+      n < 3 ? { type: "changed", change: (a) => ({ ...a, expires_in: "60s" }) } : undefined,
+    );
+    await fail(credentials);
+    pass(2000);
+    await fail(credentials);
+    pass(4000);
+    await getAuth(credentials);
+    await renew({ credentials, pass });
+    expect(sent()[0]).toBe(first);
+    expect(new Set(sent()).size).toBe(4);
+  });
 });
 
 describe("onTokens", () => {
@@ -187,6 +240,107 @@ describe("onTokens", () => {
     expect(came[3]?.refresh_token).not.toBe(came[0]?.refresh_token);
     expect(requests().map(({ status }) => status)).toEqual([200, 200]);
   });
+});
+
+describe("code that hangs", () => {
+  test("in onTokens costs timeoutMs, and is called with the same tokens again", async () => {
+    const came: TokenResponse[] = [];
+    const { credentials, pass, sent, first } = await setUp({
+      timeoutMs: 200,
+      onTokens(tokens) {
+        came.push(tokens);
+        return came.length === 1 ? new Promise(() => {}) : undefined;
+      },
+    });
+    expect(await fail(credentials)).toMatchObject({
+      code: "credentials_unavailable",
+      message: "no token within 200 ms",
+    });
+    await vi.waitUntil(async () => {
+      pass(5000);
+      return getAuth(credentials).then(
+        () => true,
+        () => false,
+      );
+    }, 10_000);
+    expect(came).toHaveLength(3);
+    expect(came[1]).toEqual(came[0]);
+    expect(sent()).toEqual([first, came[0]?.refresh_token]);
+  });
+
+  test("in refreshToken costs timeoutMs, and is asked again", async () => {
+    const first = await createToken();
+    let asked = 0;
+    const { credentials, pass, requests } = await setUp({
+      timeoutMs: 200,
+      refreshToken: () => (++asked === 1 ? new Promise(() => {}) : first),
+    });
+    expect(await fail(credentials)).toMatchObject({ code: "credentials_unavailable" });
+    expect(requests()).toEqual([]);
+    await vi.waitUntil(async () => {
+      pass(5000);
+      return getAuth(credentials).then(
+        () => true,
+        () => false,
+      );
+    }, 10_000);
+    expect(asked).toBe(2);
+    expect(requests().map(({ status }) => status)).toEqual([200]);
+  });
+});
+
+describe("clear()", () => {
+  const signedOut = {
+    name: "AuthError",
+    code: "credentials_missing",
+    message: "signed out: make a new credential",
+  };
+
+  test("forgets the refresh token", async () => {
+    const { credentials, requests } = await setUp();
+    await getAuth(credentials);
+    credentials.clear();
+    expect(await fail(credentials)).toMatchObject(signedOut);
+    const call = createUserApi().clientWith(credentials).whoAmI({});
+    expect(await secrets.failure(call)).toMatchObject({
+      code: Code.Unauthenticated,
+      cause: signedOut,
+    });
+    expect(requests()).toHaveLength(1);
+  });
+
+  test("lets a function be asked again", async () => {
+    let stored = await createToken();
+    const { credentials, tokens } = await setUp({ refreshToken: () => stored });
+    await getAuth(credentials);
+    credentials.clear();
+    stored = await createToken();
+    expect(decodeJwt(tokenOf(await getAuth(credentials))).sub).toBe("alice");
+    expect(tokens).toHaveLength(2);
+  });
+
+  test.each(["a token", "a function"])(
+    "neither stores nor serves what is on its way, with %s",
+    async (kind) => {
+      let release = () => {};
+      const until = new Promise<void>((resolve) => (release = resolve));
+      as.fault({ type: "held", until });
+      const first = await createToken();
+      const { credentials, requests, tokens } = await setUp({
+        refreshToken: kind === "a token" ? first : () => first,
+      });
+      const waiting = fail(credentials);
+      await vi.waitUntil(() => requests().length === 1, 10_000);
+      credentials.clear();
+      release();
+      expect(await waiting).toMatchObject({
+        name: "AuthError",
+        code: "credentials_missing",
+        message: "signed out before the token came",
+      });
+      expect(tokens).toEqual([]);
+    },
+  );
 });
 
 describe("invalid_grant", () => {
@@ -306,7 +460,7 @@ describe("a request goes on", () => {
     expect(requests()).toHaveLength(1);
   });
 
-  test("for six times as long at most", async () => {
+  test("for three times as long at most", async () => {
     as.fault((n) => (n === 1 ? { type: "hang" } : undefined));
     const { credentials, first, sent, pass } = await setUp({ timeoutMs: 100 });
     await fail(credentials);
@@ -325,7 +479,7 @@ describe("a function", () => {
   test("is asked before each request, and the tokens are its own to keep", async () => {
     let stored = await createToken();
     const asked: string[] = [];
-    const { credentials, sent } = await setUp({
+    const { credentials, sent, pass } = await setUp({
       async refreshToken() {
         asked.push(stored);
         return stored;
@@ -335,7 +489,7 @@ describe("a function", () => {
       },
     });
     await getAuth(credentials);
-    await renew(credentials);
+    await renew({ credentials, pass });
     expect(asked).toHaveLength(2);
     expect(new Set(asked).size).toBe(2);
     expect(sent()).toEqual(asked);
@@ -375,11 +529,15 @@ describe("a token bound to a key", () => {
     const jwk = await crypto.subtle.exportKey("jwk", keyPair.publicKey);
     const jkt = await calculateJwkThumbprint(jwk);
     const bound = await createToken("orders:read", jkt);
-    const { credentials } = await setUp({ refreshToken: bound, dpop: { keyPair } });
+    const { credentials, pass } = await setUp({ refreshToken: bound, dpop: { keyPair } });
     const auth = await getAuth(credentials);
     expect(auth.type).toBe("dpop");
     expect(decodeJwt(tokenOf(auth)).cnf).toEqual({ jkt });
-    expect((await renew(credentials)).type).toBe("dpop");
+    pass(11_000);
+    credentials.rejected(auth, undefined);
+    const next = await getAuth(credentials);
+    expect(next.type).toBe("dpop");
+    expect(tokenOf(next)).not.toBe(tokenOf(auth));
   });
 
   test("is refused with another", async () => {

@@ -112,7 +112,6 @@ describe("an answer", () => {
     { name: "with another type", json: { ...good, token_type: "mac" } },
     { name: "with a type that is a list", json: { ...good, token_type: ["Bearer"] } },
     { name: "with a scope that is a list", json: { ...good, scope: ["orders:read"] } },
-    { name: "with an empty refresh token", json: { ...good, refresh_token: "" } },
     { name: 'with expires_in "60s"', json: { ...good, expires_in: "60s" } },
     { name: 'with expires_in ""', json: { ...good, expires_in: "" } },
     { name: "with expires_in -1", json: { ...good, expires_in: -1 } },
@@ -163,6 +162,18 @@ describe("an answer", () => {
     expect(await setUp().auth.getToken()).toMatchObject(good);
   });
 
+  test.each([{ refresh_token: null }, { refresh_token: "" }, { scope: null }])(
+    "is taken with %o, as if it were left out",
+    async (empty) => {
+      as.fault({ type: "body", json: { ...good, ...empty } });
+      expect(await setUp().auth.getToken()).toEqual({
+        ...good,
+        expires_at: expect.any(Number),
+        scope: "orders:read",
+      });
+    },
+  );
+
   test("says which scopes were granted", async () => {
     const { auth } = setUp({ scope: "orders:read orders:write", resource: as.resources.users });
     as.fault({ type: "body", json: { ...good, scope: "orders:read" } });
@@ -195,6 +206,27 @@ describe("expires_in", () => {
   test("left out is the exp of a JWT", async () => {
     as.fault({ type: "body", json: { ...good, access_token: await jwt(start + 90) } });
     expect((await setUp({ now }).auth.getToken()).expires_at - start).toBe(90);
+  });
+
+  test("left out is the exp of a JWT also where that is more than a day away", async () => {
+    const far = start + 30 * 86_400;
+    as.fault({ type: "body", json: { ...good, access_token: await jwt(far) } });
+    expect((await setUp({ now }).auth.getToken()).expires_at).toBe(far);
+  });
+
+  test("1 is a second, also where the clock stands between two", async () => {
+    as.fault({ type: "body", json: { ...good, expires_in: 1 } });
+    let time = start * 1000 + 900;
+    const { auth } = setUp({
+      now: () => new Date(time),
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        // past the whole second in expires_at
+        time += 300;
+        return answer;
+      },
+    });
+    expect((await auth.getToken()).expires_at - start).toBe(1);
   });
 
   test("9e15 keeps the token for a day all the same", async () => {
