@@ -148,7 +148,7 @@ function toOurs(answer: object | undefined, names: LoginFields, shown: string): 
       ours.set(name, theirs.get(theirName));
     }
   }
-  if (!ours.has("access_token")) {
+  if (!ours.has("access_token") && !ours.has("refresh_token")) {
     throw new AuthError("credentials_failed", `${shown} answered without JSON that has a token`);
   }
   return Object.fromEntries(ours);

@@ -19,16 +19,35 @@ export interface LoginResult {
   readonly token_type?: string | undefined;
 }
 
-/** A result whose token can be sent. Throws `AuthError`, which shows none of it. */
-export function checkLoginResult(value: unknown): LoginResult {
-  if (!isLoginResult(value)) {
-    throw failed("without an access_token");
+/** What came of a login or a refresh. */
+export type Exchanged =
+  | { readonly auth: Auth; readonly result: LoginResult }
+  /** A token that cannot be used. The refresh token beside it may be the only valid one. */
+  | {
+      readonly error: unknown;
+      readonly refreshToken: string;
+      readonly result: LoginResult | undefined;
+    };
+
+/** Reads an answer that was asked for at `start`. Throws `AuthError`, which shows none of it. */
+export function readExchanged(answer: unknown, start: number): Exchanged {
+  const result = isLoginResult(answer) ? answer : undefined;
+  try {
+    if (!result) {
+      throw failed("without an access_token");
+    }
+    return { auth: authOfResult(result, start), result };
+  } catch (error) {
+    const { refresh_token: refreshToken }: { readonly refresh_token?: unknown } = Object(answer);
+    if (typeof refreshToken !== "string" || !refreshToken) {
+      throw error;
+    }
+    return { error, refreshToken, result };
   }
-  return value;
 }
 
 /** The credential of a result that was asked for at `start`. Throws `AuthError`. */
-export function authOfResult(result: LoginResult, start: number): JwtAuth | BearerAuth {
+function authOfResult(result: LoginResult, start: number): JwtAuth | BearerAuth {
   const { access_token: token, token_type } = result;
   if (token_type && !/^bearer$/i.test(token_type)) {
     throw failed("with a token of another type than Bearer");

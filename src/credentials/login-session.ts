@@ -2,7 +2,7 @@ import { AuthError, isAuthError } from "../errors.js";
 import type { Auth, BasicAuth } from "./auth.js";
 import type { AuthRequest } from "./auth-provider.js";
 import { LoginRefusal } from "./login-refusal.js";
-import type { LoginResult } from "./login-result.js";
+import type { Exchanged, LoginResult } from "./login-result.js";
 import { obtain } from "./obtain.js";
 import { lifetimeOf } from "./token-lifetime.js";
 
@@ -20,8 +20,8 @@ export interface Tokens {
 export interface LoginSteps {
   /** Who logs in. */
   provide(request: RequestFor, signal: AbortSignal): Promise<Auth>;
-  login(basic: BasicAuth, signal: AbortSignal): Promise<Required<Tokens>>;
-  refresh: ((refreshToken: string, signal: AbortSignal) => Promise<Required<Tokens>>) | undefined;
+  login(basic: BasicAuth, signal: AbortSignal): Promise<Exchanged>;
+  refresh: ((refreshToken: string, signal: AbortSignal) => Promise<Exchanged>) | undefined;
   /** Stores new tokens. */
   save(session: LoginSession, result: LoginResult, signal: AbortSignal): Promise<void>;
   /** A token came that the cache did not ask for: it is to ask now, and `take` has it. */
@@ -71,12 +71,18 @@ export function createLoginSession(
       unsaved = undefined;
     }
   };
-  const keep = async (tokens: Required<Tokens>, used?: string) => {
-    refreshToken = tokens.result.refresh_token || used;
-    unsaved = tokens.result;
-    type = tokens.auth.type;
+  const keep = async (came: Exchanged, used?: string): Promise<Tokens> => {
+    const isUsable = "auth" in came;
+    refreshToken = isUsable ? came.result.refresh_token || used : came.refreshToken;
+    unsaved = came.result;
+    if (isUsable) {
+      type = came.auth.type;
+    }
     await save(AbortSignal.timeout(timeoutMs));
-    return tokens;
+    if (!isUsable) {
+      throw came.error;
+    }
+    return came;
   };
   const logIn = async (request: RequestFor): Promise<Tokens> => {
     const signal = AbortSignal.timeout(timeoutMs);
@@ -88,19 +94,19 @@ export function createLoginSession(
   const refreshWith = async (used: string): Promise<Tokens> => {
     const signal = AbortSignal.timeout(timeoutMs * patience);
     await save(signal);
-    let tokens: Required<Tokens> | undefined;
+    let came: Exchanged | undefined;
     try {
-      tokens = await steps.refresh?.(used, signal);
+      came = await steps.refresh?.(used, signal);
     } catch (error) {
       if (error instanceof LoginRefusal && refreshToken === used) {
         refreshToken = undefined;
       }
       throw error;
     }
-    if (!tokens) {
+    if (!came) {
       throw new AuthError("credentials_missing", "passwordLogin has no `refresh`: log in");
     }
-    return keep(tokens, used);
+    return keep(came, used);
   };
   const renew = async (request: RequestFor) => {
     if (steps.refresh && refreshToken !== undefined) {

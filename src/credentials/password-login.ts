@@ -12,7 +12,7 @@ import {
   type LoginFields,
 } from "./login-endpoint.js";
 import { toRefusal } from "./login-refusal.js";
-import { authOfResult, checkLoginResult, type LoginResult } from "./login-result.js";
+import { type LoginResult, readExchanged } from "./login-result.js";
 import { createLoginSession, type LoginSteps } from "./login-session.js";
 import { obtain } from "./obtain.js";
 import { checkRetryOptions, type RetryOptions, retryTransient } from "./retry-transient.js";
@@ -133,8 +133,7 @@ export function passwordLogin(options: PasswordLoginOptions): PasswordLogin {
   const exchange = (signal: AbortSignal, call: () => unknown) =>
     ask(signal, async () => {
       const start = now().getTime();
-      const result = checkLoginResult(await call());
-      return { result, auth: authOfResult(result, start) };
+      return readExchanged(await call(), start);
     });
   const steps: LoginSteps = {
     provide: async (request, signal) =>

@@ -82,6 +82,17 @@ describe("a URL as login", () => {
     expect(posted.map(({ body }) => body)).toEqual([{ email: "alice", password: "pass-s3cr3t" }]);
   });
 
+  test("may answer with a refresh token alone, which is used next", async () => {
+    faults.set((n) => (n === 1 ? { type: "body", json: { refresh_token: "alone" } } : undefined));
+    const credentials = setUp();
+    await expect(credentials.login()).rejects.toMatchObject({
+      code: "credentials_failed",
+      message: "the login answered without an access_token",
+    });
+    await credentials.refreshToken();
+    expect(posted[1]).toMatchObject({ path: "/refresh", body: { refresh_token: "alone" } });
+  });
+
   test("is asked by the given fetch", async () => {
     const asked: unknown[] = [];
     const credentials = setUp({

@@ -813,6 +813,58 @@ describe("what a login answers", () => {
   });
 });
 
+describe("a token that cannot be used", () => {
+  const expired = { access_token: "t", refresh_token: "new", expires_in: 0 };
+
+  test.each<{ name: string; answer: object; stored: unknown[] }>([
+    { name: "an expired one", answer: expired, stored: [[expired]] },
+    { name: "none at all", answer: { refresh_token: "new" }, stored: [] },
+  ])("leaves the refresh token beside it in use: $name", async ({ answer, stored }) => {
+    const onTokens = vi.fn();
+    const { login, refresh, credentials, api, call, failure } = setUp({ onTokens });
+    await call();
+    await vi.advanceTimersByTimeAsync(60 * minute);
+    onTokens.mockClear();
+    refresh.mockReturnValueOnce(answer as LoginResult);
+    const message =
+      stored.length > 0
+        ? "the token had expired when it came"
+        : "the login answered without an access_token";
+    expect(await failure()).toMatchObject(failedCall("credentials_failed", message));
+    expect(onTokens.mock.calls).toEqual(stored);
+    await vi.advanceTimersByTimeAsync(second);
+    await call();
+    await credentials.refreshToken();
+    expect(refresh.mock.calls.map(([token]) => token)).toEqual(["refresh-1", "new", "refresh-2"]);
+    expect(login).toHaveBeenCalledTimes(1);
+    expect(api.arrived).toEqual(["Bearer token-1", "Bearer token-2"]);
+  });
+
+  test("of a login leaves it in use, too", async () => {
+    const { login, refresh, credentials, call } = setUp();
+    login.mockReturnValueOnce(expired);
+    await expect(credentials.login()).rejects.toMatchObject({
+      code: "credentials_failed",
+      message: "the token had expired when it came",
+    });
+    await call();
+    expect(refresh.mock.calls.map(([token]) => token)).toEqual(["new"]);
+    expect(login).toHaveBeenCalledTimes(1);
+  });
+
+  test("keeps the refresh token in use where none comes with it", async () => {
+    const { refresh, credentials } = setUp();
+    await credentials.login();
+    refresh.mockReturnValueOnce({ access_token: "t", expires_in: 0 });
+    await expect(credentials.refreshToken()).rejects.toMatchObject({
+      code: "credentials_failed",
+      message: "the token had expired when it came",
+    });
+    await credentials.refreshToken();
+    expect(refresh.mock.calls.map(([token]) => token)).toEqual(["refresh-1", "refresh-1"]);
+  });
+});
+
 test("shows neither passwords nor tokens, and tells of tokens in events", async () => {
   const events: AuthEvent[] = [];
   const { credentials, login, refresh, calls, failure } = setUp({ onEvent: (e) => events.push(e) });
