@@ -1,4 +1,5 @@
 import { AuthError, isAuthError } from "../errors.js";
+import { createSteadyClock } from "../steady-clock.js";
 import type { Auth, BasicAuth } from "./auth.js";
 import type { AuthRequest } from "./auth-provider.js";
 import { LoginRefusal } from "./login-refusal.js";
@@ -48,6 +49,9 @@ interface Flight {
   isTaken: boolean;
 }
 
+/** For so long a refused password is not sent again: it would count as one more attempt on the account. */
+const refusedForMs = 5 * 60_000;
+
 /** A refresh is left alone for so many times `timeoutMs`: its answer may hold the only valid refresh token. */
 const patience = 6;
 
@@ -57,6 +61,7 @@ export function createLoginSession(
   firstType: Auth["type"],
   { timeoutMs, now }: { readonly timeoutMs: number; readonly now: () => Date },
 ): LoginSession {
+  const clock = createSteadyClock(now);
   let type = firstType;
   let refreshToken: string | undefined;
   let flight: Flight | undefined;
@@ -64,6 +69,8 @@ export function createLoginSession(
   let ready: Auth | undefined;
   /** What could not be stored yet. */
   let unsaved: LoginResult | undefined;
+
+  let refused: { basic: BasicAuth; error: LoginRefusal; until: number } | undefined;
 
   const save = async (signal: AbortSignal) => {
     if (unsaved) {
@@ -89,7 +96,23 @@ export function createLoginSession(
     await save(signal);
     const auth = await steps.provide(request, signal);
     type = auth.type;
-    return auth.type === "basic" ? keep(await steps.login(auth, signal)) : { auth };
+    if (auth.type !== "basic") {
+      return { auth };
+    }
+    if (refused && clock() < refused.until && isSame(auth, refused.basic)) {
+      throw refused.error;
+    }
+    return keep(await exchangePassword(auth, signal));
+  };
+  const exchangePassword = async (basic: BasicAuth, signal: AbortSignal) => {
+    try {
+      return await steps.login(basic, signal);
+    } catch (error) {
+      if (error instanceof LoginRefusal) {
+        refused = { basic, error, until: clock() + refusedForMs };
+      }
+      throw error;
+    }
   };
   const refreshWith = async (used: string): Promise<Tokens> => {
     const signal = AbortSignal.timeout(timeoutMs * patience);
@@ -197,11 +220,13 @@ export function createLoginSession(
         }
       }
     },
-    login: (request) =>
-      runNow(
+    login(request) {
+      refused = undefined;
+      return runNow(
         ({ refreshing }) => refreshing === undefined,
         () => begin(undefined, () => logIn(request)),
-      ),
+      );
+    },
     refresh: (given) =>
       runNow(
         ({ refreshing }) => refreshing !== undefined && refreshing === (given ?? refreshing),
@@ -218,6 +243,10 @@ export function createLoginSession(
     },
   };
   return session;
+}
+
+function isSame(a: BasicAuth, b: BasicAuth): boolean {
+  return a.user === b.user && a.password === b.password;
 }
 
 /** Whether a refresh failed because it can have none with that token. */

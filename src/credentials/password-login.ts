@@ -32,7 +32,7 @@ export interface PasswordLoginOptions
    * Exchanges the password for a token: a URL to which `{ user, password }` is
    * posted as JSON (https, http only on loopback), or a function, which may call
    * a public method of the client that has these credentials. Pass the signal on:
-   * it aborts after `timeoutMs`.
+   * it aborts after `timeoutMs`. It refuses as `refresh` does.
    */
   readonly login:
     | string
@@ -84,8 +84,8 @@ export interface PasswordLogin extends CachedAuth {
  * - Tokens are kept, renewed and backed off from as by `cachedAuth`, for any
  *   number of clients; one login or refresh is under way at a time, and it goes
  *   on when a call that waits is aborted.
- * - What is down is asked again, `maxAttempts` times in all; a password that was
- *   refused is not. `timeoutMs` covers `authProvider` and `login` with all their
+ * - What is down is asked again, `maxAttempts` times in all. A password that was
+ *   refused is not sent again for five minutes, except by `login()`. `timeoutMs` covers `authProvider` and `login` with all their
  *   attempts, and `onTokens`. Calls wait for a refresh that long, too.
  * - Calls fail with `AuthError` `credentials_failed` where the login is refused, and
  *   `credentials_unavailable` where it is down. What your functions throw is the cause.

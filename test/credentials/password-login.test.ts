@@ -7,6 +7,7 @@ import {
   type AuthEvent,
   type AuthProvider,
   type LoginResult,
+  type PasswordLogin,
   type PasswordLoginOptions,
   passwordLogin,
 } from "../../src/index.js";
@@ -94,18 +95,81 @@ describe("a password", () => {
     ]);
   });
 
-  test("that is wrong fails all who wait, and is not tried again before the backoff", async () => {
+  test("that is refused fails all who wait, and is sent again after five minutes", async () => {
     const { login, failure } = setUp();
     login.mockImplementation(refuse);
     const errors = await Promise.all(Array.from({ length: 50 }, failure));
-    await vi.advanceTimersByTimeAsync(999);
+    for (let n = 0; n < 4; n++) {
+      await vi.advanceTimersByTimeAsync(minute);
+      errors.push(await failure());
+    }
+    await vi.advanceTimersByTimeAsync(minute - 1);
     errors.push(await failure());
     for (const error of errors) {
       expect(error).toMatchObject(failedCall("credentials_failed", notObtained));
     }
     expect(login).toHaveBeenCalledTimes(1);
-    await vi.advanceTimersByTimeAsync(1);
+    await vi.advanceTimersByTimeAsync(minute);
     await failure();
+    expect(login).toHaveBeenCalledTimes(2);
+    await vi.advanceTimersByTimeAsync(4 * minute);
+    await failure();
+    expect(login).toHaveBeenCalledTimes(2);
+  });
+
+  test.each<{ name: string; again: (credentials: PasswordLogin) => unknown }>([
+    { name: "login()", again: (credentials) => credentials.login() },
+    { name: "clear()", again: (credentials) => credentials.clear() },
+  ])("that is refused is sent again after $name", async ({ again }) => {
+    const { login, credentials, api, call, failure } = setUp();
+    login.mockImplementationOnce(refuse);
+    expect(await failure()).toMatchObject(failedCall("credentials_failed", notObtained));
+    await again(credentials);
+    await call();
+    expect(login).toHaveBeenCalledTimes(2);
+    expect(api.arrived).toEqual(["Bearer token-1"]);
+  });
+
+  test("that is refused again by login() is not sent by the calls after it", async () => {
+    const { login, credentials, failure } = setUp();
+    login.mockImplementation(refuse);
+    for (let n = 0; n < 2; n++) {
+      await expect(credentials.login()).rejects.toMatchObject({
+        code: "credentials_failed",
+        message: notObtained,
+      });
+    }
+    expect(await failure()).toMatchObject(failedCall("credentials_failed", notObtained));
+    expect(login).toHaveBeenCalledTimes(2);
+  });
+
+  test("that a function gives again is not sent again, another one or that of another user is", async () => {
+    const authProvider = vi.fn<AuthProvider>(() => Auth.basic("alice", "old"));
+    const { login, failure } = setUp({ authProvider });
+    login.mockImplementation(refuse);
+    await failure();
+    const sent = [Auth.basic("alice", "old"), Auth.basic("alice", "new"), Auth.basic("bob", "new")];
+    for (const basic of sent) {
+      authProvider.mockReturnValueOnce(basic);
+      await vi.advanceTimersByTimeAsync(10 * second);
+      expect(await failure()).toMatchObject(failedCall("credentials_failed", notObtained));
+    }
+    expect(authProvider).toHaveBeenCalledTimes(4);
+    expect(login.mock.calls.map(([basic]) => basic)).toEqual(sent);
+  });
+
+  test.each([
+    { name: "a plain error", error: new Error("HTTP 500") },
+    { name: "what is down", error: new AuthError("credentials_unavailable", "down") },
+  ])("is sent again after the backoff where the login fails with $name", async ({ error }) => {
+    const { login, call, failure } = setUp({ maxAttempts: 1 });
+    login.mockRejectedValueOnce(error);
+    await failure();
+    await vi.advanceTimersByTimeAsync(999);
+    await failure();
+    expect(login).toHaveBeenCalledTimes(1);
+    await vi.advanceTimersByTimeAsync(1);
+    await call();
     expect(login).toHaveBeenCalledTimes(2);
   });
 
@@ -233,7 +297,7 @@ describe("a token that expires", () => {
     await vi.advanceTimersByTimeAsync(60 * minute);
     login.mockImplementationOnce(refuse);
     await expect(calls(10)).rejects.toMatchObject(failedCall("credentials_failed", notObtained));
-    await vi.advanceTimersByTimeAsync(second);
+    await vi.advanceTimersByTimeAsync(5 * minute);
     await calls(10);
     expect(api.arrived).toEqual(["Bearer token-1", ...Array(10).fill("Bearer token-2")]);
     expect(refresh).toHaveBeenCalledTimes(1);
