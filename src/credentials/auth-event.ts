@@ -1,5 +1,4 @@
 import type { AuthError } from "../errors.js";
-import type { Challenge } from "./challenge.js";
 
 /**
  * What happens to the token of a credential, for logs and metrics. No event
@@ -19,8 +18,8 @@ export type AuthEvent =
       readonly durationMs: number;
       readonly error: AuthError;
     }
-  /** The API refused a token. `challenge` is what it said of that: `error` and `scope`. */
-  | { readonly type: "token_refused"; readonly challenge: Challenge | undefined }
+  /** The API refused a token. `error` is what it said of that: `invalid_token`, `insufficient_scope`. */
+  | { readonly type: "token_refused"; readonly error: string | undefined }
   /** A refused call is made once more, with another token. */
   | {
       readonly type: "retry";

@@ -45,7 +45,9 @@ export function createCachedSource(
       return request.reason === "rejected" ? retried(request, auth) : auth;
     },
     rejected(auth, challenge) {
-      emit(onEvent, { type: "token_refused", challenge: withoutSecrets(challenge, auth) });
+      // a code, and nothing that a server may have put the token into
+      const [error] = /^[a-z_]+$/.exec(challenge?.params.get("error") ?? "") ?? [];
+      emit(onEvent, { type: "token_refused", error });
       // a token that is good for less than the call needs is still good
       if (!missingScopes(challenge)) {
         cache.reject(auth);
@@ -53,13 +55,4 @@ export function createCachedSource(
     },
     clear: cache.clear,
   };
-}
-
-/** Of a challenge what is a code, and not a text that a server may have put the token into. */
-function withoutSecrets(challenge: Challenge | undefined, auth: Auth): Challenge | undefined {
-  const params = [...(challenge?.params ?? [])].filter(
-    ([name, value]) =>
-      /^(error|scope)$/.test(name) && !("token" in auth && value.includes(auth.token)),
-  );
-  return challenge && { ...challenge, params: new Map(params) };
 }

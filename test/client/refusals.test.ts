@@ -277,7 +277,7 @@ describe("cachedAuth", () => {
     await client.requiresUnary({});
     expect(events.find(({ type }) => type === "token_refused")).toEqual({
       type: "token_refused",
-      challenge: { scheme: "bearer", params: new Map([["error", "invalid_token"]]) },
+      error: "invalid_token",
     });
   });
 });

@@ -59,10 +59,7 @@ describe("onEvent", () => {
         expiresAt: new Date(start + 20_400 + minute),
       },
       { type: "token_failed", durationMs: 0, error: expect.objectContaining({ sent: false }) },
-      {
-        type: "token_refused",
-        challenge: { scheme: "bearer", params: new Map([["error", "invalid_token"]]) },
-      },
+      { type: "token_refused", error: "invalid_token" },
       {
         type: "token_refreshed",
         durationMs: 200,
