@@ -46,9 +46,22 @@ export async function retryTransient<T>(
       }
       const backoffMs = Math.min(initialBackoffMs * 2 ** (attempt - 1), maxBackoffMs);
       const waitMs = Math.max(backoffMs * (0.5 + Math.random() / 2), retryAfterMs);
-      await obtain(signal, () => new Promise((resolve) => setTimeout(resolve, waitMs)));
+      await obtain(signal, () => wait(waitMs, signal));
     }
   }
+}
+
+/** A timer that is left would keep the process alive. */
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
 }
 
 async function withAuthError<T>(ask: () => T | PromiseLike<T>): Promise<T> {

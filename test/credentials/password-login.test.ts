@@ -477,6 +477,24 @@ describe("what is down", () => {
     expect(refresh.mock.calls.map(([token]) => token)).toEqual(["refresh-1", "refresh-1"]);
   });
 
+  test("leaves no timer when the call has failed", async () => {
+    const { login, failure } = setUp({
+      timeoutMs: 500,
+      initialBackoffMs: 8000,
+      maxBackoffMs: 8000,
+    });
+    login.mockRejectedValue(unavailable);
+    const failed = failure();
+    await vi.advanceTimersByTimeAsync(499);
+    expect(vi.getTimerCount()).toBeGreaterThan(0);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await failed).toMatchObject(
+      failedCall("credentials_unavailable", "no token within 500 ms"),
+    );
+    expect(vi.getTimerCount()).toBe(0);
+    expect(login).toHaveBeenCalledTimes(1);
+  });
+
   test("is left alone for as long as it says, by the backoff if that is long", async () => {
     const { login, failure, call } = setUp();
     login
