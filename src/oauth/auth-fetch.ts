@@ -24,7 +24,7 @@ export interface AuthFetchOptions extends Pick<GetTokenOptions, "scope" | "resou
  *
  * Where the API answers 401, or 403 and names scopes that are missing, the call
  * is made once more with another token, and once more for a DPoP nonce, unless
- * its body is a stream. Redirects are errors unless `redirect` is `manual`. A
+ * `init.body` is a stream. Redirects are errors unless `redirect` is `manual`. A
  * call that brings its own `Authorization` goes as it is.
  *
  * Throws `AuthClientError` where there is no token, and `AuthError` for another
@@ -58,16 +58,22 @@ export function createAuthFetch(
       return send(request);
     }
     checkTarget(url);
-    const isRepeatable = !isStream(isRequest ? (init?.body ?? input.body) : init?.body);
+    // that of a Request can be had twice
+    const isRepeatable = !isStream(init?.body);
     const attempt = async (auth: Auth) => {
       const copy = isRepeatable ? request.clone() : request;
-      const headers = await buildAuthHeaders(auth, { htm: request.method, url }, request.signal);
-      for (const [name, value] of headers) {
-        copy.headers.set(name, value);
+      let response: Response | undefined;
+      try {
+        const headers = await buildAuthHeaders(auth, { htm: request.method, url }, request.signal);
+        for (const [name, value] of headers) {
+          copy.headers.set(name, value);
+        }
+        response = await send(copy);
+        return response;
+      } finally {
+        // also where there is no answer: other requests wait for it
+        dpopOf(auth)?.onNonce?.(response?.headers.get(dpopNonceHeader) ?? null, url);
       }
-      const response = await send(copy);
-      dpopOf(auth)?.onNonce?.(response.headers.get(dpopNonceHeader), url);
-      return response;
     };
 
     let auth = await getAuth({ scope: scopes, resource, signal: request.signal });

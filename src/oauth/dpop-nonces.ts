@@ -3,10 +3,10 @@ export interface DpopNonces {
   /**
    * The nonce for a request. The first request to an origin goes without, and
    * finds out whether the server wants one; those beside it wait for its answer,
-   * a second at most, so that they need not all be refused.
+   * 100 ms at most, so that they need not all be refused.
    */
   get(url: string): string | undefined | Promise<string | undefined>;
-  /** Keeps what an answer from this URL said: a nonce, or nothing of it. */
+  /** Keeps what an answer from this URL said: a nonce, or nothing of it. `null` also where none came. */
   note(url: string, nonce: string | null): void;
 }
 
@@ -17,7 +17,8 @@ interface Origin {
   answered: () => void;
 }
 
-const probeTimeoutMs = 1000;
+/** A refusal for want of a nonce takes a round trip. An answer that takes longer is another one. */
+const probeTimeoutMs = 100;
 const maxOrigins = 100;
 
 /** Makes a store of nonces. Those of authorization servers and of APIs belong in stores apart. */
@@ -27,10 +28,12 @@ export function createDpopNonces(): DpopNonces {
     const entry: Origin = { answered() {} };
     entry.answer = new Promise((resolve) => {
       entry.answered = () => {
+        clearTimeout(timer);
         entry.answer = undefined;
         resolve();
       };
-      AbortSignal.timeout(probeTimeoutMs).addEventListener("abort", () => entry.answered());
+      // unlike AbortSignal.timeout it keeps the process alive for those who wait
+      const timer = setTimeout(() => entry.answered(), probeTimeoutMs);
     });
     for (const oldest of origins.keys()) {
       if (origins.size < maxOrigins) {

@@ -127,13 +127,17 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
       [customFetch]: async (url, init) => {
         at = `the token endpoint ${url.replace(/[?#].*/s, "")}`;
         const headers = new Headers(init.headers);
-        if (sign) {
-          const nonce = await serverNonces.get(url);
-          headers.set(dpopHeader, await sign({ htm: "POST", htu: url, ...(nonce && { nonce }) }));
+        try {
+          if (sign) {
+            const nonce = await serverNonces.get(url);
+            headers.set(dpopHeader, await sign({ htm: "POST", htu: url, ...(nonce && { nonce }) }));
+          }
+          sent = `${init.body} ${basicOf(headers)}`;
+          answer = await fetchAnswer(fetch, url, { ...init, headers });
+        } finally {
+          // also where there is no answer: other requests wait for it
+          serverNonces.note(url, answer?.headers.get(dpopNonceHeader) ?? null);
         }
-        sent = `${init.body} ${basicOf(headers)}`;
-        answer = await fetchAnswer(fetch, url, { ...init, headers });
-        serverNonces.note(url, answer.headers.get(dpopNonceHeader));
         return new Response();
       },
     }).catch((cause: unknown) => {

@@ -279,6 +279,15 @@ describe("after 401", () => {
     expect(new Set(tokens()).size).toBe(2);
   });
 
+  test("a Request is sent once more, and its body too", async () => {
+    setAnswer((_, n) => (n === 1 ? unauthorized : {}));
+    const { api } = setUp();
+    const request = new Request(`${server.baseUrl}/`, { method: "POST", body: "ping" });
+    expect((await api(request)).status).toBe(200);
+    expect(server.requests.map(({ body }) => body)).toEqual(["ping", "ping"]);
+    expect(new Set(tokens()).size).toBe(2);
+  });
+
   test("the error of the server of tokens is that of the call", async () => {
     setAnswer(() => unauthorized);
     const { api, auth } = setUp();
