@@ -5,7 +5,7 @@ export interface JwtAuth {
   readonly type: "jwt";
   readonly token: string;
   /** When the token stops being valid. Left out: unknown, or in its `exp` claim. */
-  readonly expiresAt?: Date;
+  readonly expiresAt?: Date | undefined;
 }
 
 /** An opaque token, sent as `Authorization: Bearer` (RFC 6750 §2.1). */
@@ -13,7 +13,7 @@ export interface BearerAuth {
   readonly type: "bearer";
   readonly token: string;
   /** When the token stops being valid. Left out: unknown. */
-  readonly expiresAt?: Date;
+  readonly expiresAt?: Date | undefined;
 }
 
 /** A user name and password. Never sent with a call: exchange it for a token. */
@@ -44,9 +44,9 @@ export interface SessionAuth {
   readonly type: "session";
   readonly token: string;
   /** The cookie that holds the token. Browsers do not let code set it. */
-  readonly cookie?: string;
+  readonly cookie?: string | undefined;
   /** The header that holds the token. */
-  readonly header?: string;
+  readonly header?: string | undefined;
 }
 
 /** A token bound to a key, sent as `Authorization: DPoP` with a fresh proof (RFC 9449). */
@@ -55,12 +55,12 @@ export interface DpopAuth {
   readonly token: string;
   readonly prove: DpopProver;
   /** When the token stops being valid. Left out: unknown. */
-  readonly expiresAt?: Date;
+  readonly expiresAt?: Date | undefined;
   /**
    * Is told after each answer which nonce the server wants next (RFC 9449 §8.2),
    * or `null` if it said nothing of that.
    */
-  readonly onNonce?: (nonce: string | null, url: string) => void;
+  readonly onNonce?: ((nonce: string | null, url: string) => void) | undefined;
 }
 
 /** Makes the DPoP proof for one request. */
@@ -106,9 +106,8 @@ export type Auth =
 
 /** Where a session token goes. Neither: `Authorization: Bearer`. */
 export type SessionPlace =
-  | { readonly cookie: string; readonly header?: never }
-  | { readonly header: string; readonly cookie?: never }
-  | { readonly cookie?: never; readonly header?: never };
+  | { readonly cookie?: string | undefined; readonly header?: undefined }
+  | { readonly header?: string | undefined; readonly cookie?: undefined };
 
 /**
  * Constructors of `Auth`. What they make is plain data that shows no secret in
@@ -117,13 +116,13 @@ export type SessionPlace =
  */
 export const Auth = {
   /** `Authorization: Bearer` with a JSON Web Token. */
-  jwt(token: string, options?: { expiresAt?: Date }): JwtAuth {
-    return conceal({ type: "jwt", token, ...options });
+  jwt(token: string, options?: { readonly expiresAt?: Date | undefined }): JwtAuth {
+    return conceal({ type: "jwt", token, ...given(options) });
   },
 
   /** `Authorization: Bearer` with an opaque token. */
-  bearer(token: string, options?: { expiresAt?: Date }): BearerAuth {
-    return conceal({ type: "bearer", token, ...options });
+  bearer(token: string, options?: { readonly expiresAt?: Date | undefined }): BearerAuth {
+    return conceal({ type: "bearer", token, ...given(options) });
   },
 
   /** A user name and password, to log in with. No call ever carries them. */
@@ -152,7 +151,7 @@ export const Auth = {
 
   /** A session token: as `Authorization: Bearer`, or in the named cookie or header. */
   session(token: string, place?: SessionPlace): SessionAuth {
-    return conceal({ type: "session", token, ...place });
+    return conceal({ type: "session", token, ...given(place) });
   },
 
   /**
@@ -164,7 +163,7 @@ export const Auth = {
     prove: DpopProver,
     options?: Pick<DpopAuth, "expiresAt" | "onNonce">,
   ): DpopAuth {
-    return conceal({ type: "dpop", token, prove, ...options });
+    return conceal({ type: "dpop", token, prove, ...given(options) });
   },
 
   /** Several credentials at once. No two of them may use the same header. */
@@ -177,6 +176,17 @@ export const Auth = {
     return { type: "none" };
   },
 };
+
+/** The options, less those that are `undefined`, so that plain data can be compared. */
+function given<T extends object>(options: T | undefined): T | undefined {
+  const rest = options && { ...options };
+  for (const name in rest) {
+    if (rest[name] === undefined) {
+      Reflect.deleteProperty(rest, name);
+    }
+  }
+  return rest;
+}
 
 /** Why a user name and password are not sent with calls. */
 export const basicIsForLogin = "a password is for passwordLogin()";

@@ -52,9 +52,8 @@ function authOfResult(result: LoginResult, start: number): JwtAuth | BearerAuth 
   if (token_type && !/^bearer$/i.test(token_type)) {
     throw failed("with a token of another type than Bearer");
   }
-  const expiresAt = expiryOf(result, start);
   const kind = /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) ? Auth.jwt : Auth.bearer;
-  const auth = kind(token, expiresAt && { expiresAt });
+  const auth = kind(token, { expiresAt: expiryOf(result, start) });
   staticHeaders(auth); // throws for what could not be sent
   if (!(lifetimeOf(auth, start) > 0)) {
     throw new AuthError("credentials_failed", "the token had expired when it came");

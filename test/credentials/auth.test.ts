@@ -12,6 +12,10 @@ import {
 } from "../../src/index.js";
 
 const secret = "s3cr3t-token-value";
+/** `undefined`, as a lookup of the user gives it: the compiler does not know. */
+const look = <T>(values: Map<string, T>): T | undefined => values.get("left out");
+const expiresAt = look(new Map<string, Date>());
+const place = look(new Map<string, string>());
 
 describe("Auth", () => {
   test.each([
@@ -36,6 +40,31 @@ describe("Auth", () => {
   ])("makes plain data: $want.type", ({ made, want }) => {
     expect(made).toStrictEqual(want);
     assert.deepEqual(Object.keys(made), Object.keys(want));
+  });
+
+  test.each([
+    { made: Auth.jwt(secret, { expiresAt }), want: { type: "jwt", token: secret } },
+    { made: Auth.bearer(secret, { expiresAt }), want: { type: "bearer", token: secret } },
+    { made: Auth.session(secret, { cookie: place }), want: { type: "session", token: secret } },
+    {
+      made: Auth.session(secret, { cookie: undefined, header: "x-session" }),
+      want: { type: "session", token: secret, header: "x-session" },
+    },
+    {
+      made: Auth.dpop(secret, String, { expiresAt, onNonce: undefined }),
+      want: { type: "dpop", token: secret, prove: String },
+    },
+  ])("takes an option that is undefined as left out: $want.type", ({ made, want }) => {
+    expect(made).toStrictEqual(want);
+    assert.deepEqual(Object.keys(made), Object.keys(want));
+  });
+
+  test("keeps an empty place, which cannot be sent", () => {
+    expect(Auth.session(secret, { cookie: "" })).toStrictEqual({
+      type: "session",
+      token: secret,
+      cookie: "",
+    });
   });
 
   test.each([

@@ -71,7 +71,13 @@ describe("a URL as login", () => {
       json: { token: "t", renewal: null, id: 7, expires_at: "2100-01-01T00:00:00Z" },
     });
     const credentials = setUp({
-      fields: { user: "email", access_token: "token", refresh_token: "renewal" },
+      fields: {
+        user: "email",
+        password: undefined,
+        access_token: "token",
+        refresh_token: "renewal",
+        expires_at: undefined,
+      },
     });
     expect(await credentials.login()).toEqual({
       access_token: "t",
