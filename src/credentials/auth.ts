@@ -117,12 +117,12 @@ export type SessionPlace =
 export const Auth = {
   /** `Authorization: Bearer` with a JSON Web Token. */
   jwt(token: string, options?: { readonly expiresAt?: Date | undefined }): JwtAuth {
-    return conceal({ type: "jwt", token, ...given(options) });
+    return conceal({ type: "jwt", token, ...options });
   },
 
   /** `Authorization: Bearer` with an opaque token. */
   bearer(token: string, options?: { readonly expiresAt?: Date | undefined }): BearerAuth {
-    return conceal({ type: "bearer", token, ...given(options) });
+    return conceal({ type: "bearer", token, ...options });
   },
 
   /** A user name and password, to log in with. No call ever carries them. */
@@ -151,7 +151,7 @@ export const Auth = {
 
   /** A session token: as `Authorization: Bearer`, or in the named cookie or header. */
   session(token: string, place?: SessionPlace): SessionAuth {
-    return conceal({ type: "session", token, ...given(place) });
+    return conceal({ type: "session", token, ...place });
   },
 
   /**
@@ -163,7 +163,7 @@ export const Auth = {
     prove: DpopProver,
     options?: Pick<DpopAuth, "expiresAt" | "onNonce">,
   ): DpopAuth {
-    return conceal({ type: "dpop", token, prove, ...given(options) });
+    return conceal({ type: "dpop", token, prove, ...options });
   },
 
   /** Several credentials at once. No two of them may use the same header. */
@@ -176,17 +176,6 @@ export const Auth = {
     return { type: "none" };
   },
 };
-
-/** The options, less those that are `undefined`, so that plain data can be compared. */
-function given<T extends object>(options: T | undefined): T | undefined {
-  const rest = options && { ...options };
-  for (const name in rest) {
-    if (rest[name] === undefined) {
-      Reflect.deleteProperty(rest, name);
-    }
-  }
-  return rest;
-}
 
 /** Why a user name and password are not sent with calls. */
 export const basicIsForLogin = "a password is for passwordLogin()";
@@ -239,9 +228,15 @@ export function buildAuthHeader(auth: Auth): string {
 
 /**
  * Hides all but the type from `JSON.stringify` and `util.inspect`. The object
- * stays plain data: what is added is not enumerable.
+ * stays plain data: what is added is not enumerable, and what is `undefined` is
+ * left out, so that it can be compared.
  */
 function conceal<A extends Auth>(auth: A): A {
+  for (const name in auth) {
+    if (auth[name] === undefined) {
+      Reflect.deleteProperty(auth, name);
+    }
+  }
   return Object.defineProperties(auth, {
     toJSON: shown,
     [Symbol.for("nodejs.util.inspect.custom")]: shown,
