@@ -1,4 +1,3 @@
-import { decodeJwt } from "jose";
 import {
   allowInsecureRequests,
   type Client,
@@ -12,6 +11,7 @@ import { dpopHeader, dpopNonceHeader } from "../headers.js";
 import { parseJsonObject } from "../http-answer.js";
 import { createSteadyClock } from "../steady-clock.js";
 import { AuthClientError, isAuthClientError } from "./auth-client-error.js";
+import { decodeBase64url } from "./base64url.js";
 import { type ClientAuthentication, clientSecretBasic } from "./client-authentication.js";
 import { createDiscovery } from "./discovery.js";
 import { createDpopNonces } from "./dpop-nonces.js";
@@ -26,18 +26,18 @@ export interface TokenEndpointOptions {
   /** The client's secret. Default: none, and then `clientAuthentication` is asked for, or the client is public. */
   readonly clientSecret?: string | undefined;
   /** How the client authenticates. Default: `clientSecretBasic(clientSecret)`. */
-  readonly clientAuthentication?: ClientAuthentication;
+  readonly clientAuthentication?: ClientAuthentication | undefined;
   /**
    * The token endpoint. Default: what the issuer's metadata say (RFC 8414), else
    * `${issuer}/api/v1/auth/oauth/token` where it publishes none (404).
    */
-  readonly tokenEndpoint?: string;
+  readonly tokenEndpoint?: string | undefined;
   /** Bind tokens to a key (RFC 9449). A server that answers with a bearer token is refused. Default: false. */
-  readonly dpop?: boolean | DpopKeyOptions;
+  readonly dpop?: boolean | DpopKeyOptions | undefined;
   /** Further parameters of token requests, such as `audience` where a server has it in place of `resource`. Default: none. */
-  readonly parameters?: Readonly<Record<string, string>>;
+  readonly parameters?: Readonly<Record<string, string>> | undefined;
   /** Used in place of the global `fetch`: with a proxy, or a client certificate. */
-  readonly fetch?: Fetch;
+  readonly fetch?: Fetch | undefined;
   /** The clock, for tests. Default: the system's. */
   readonly now?: (() => Date) | undefined;
   /** How long a request may take, in milliseconds. Default: 10,000. */
@@ -92,7 +92,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
   const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
   const { authenticate, usesMtlsEndpoints = false } = authenticationOf(options);
   const clock = createSteadyClock(options.now);
-  const discover = createDiscovery({
+  const discovery = createDiscovery({
     issuer: options.issuer,
     tokenEndpoint: options.tokenEndpoint,
     fetch,
@@ -110,7 +110,7 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     { type, scopes, resources, parameters: own = [] }: Grant,
     signal: AbortSignal,
   ) => {
-    const server = await discover();
+    const server = await discovery.metadata();
     const form = new URLSearchParams([
       ...Object.entries(parameters),
       ...own.map(([name, value]): [string, string] => [name, value]),
@@ -161,6 +161,9 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
         if (sign && error.code === "use_dpop_nonce" && answer.headers.has(dpopNonceHeader)) {
           ({ server, answer, at, sent } = await send(grant, signal));
           error = toError(at, answer, now(), sent);
+        }
+        if (answer.status === 404) {
+          discovery.notFound(server);
         }
         if (!answer.ok) {
           throw error;
@@ -268,15 +271,11 @@ function lifetimeSeconds(value: unknown): number | undefined {
 
 /** How long a token lives of which the server does not say it: until `exp` of a JWT, and else as in a cache. */
 function ownLifetimeMs(token: string, start: number): number {
-  try {
-    const { exp } = decodeJwt(token);
-    if (exp !== undefined) {
-      return Math.min(exp * 1000 - start, maxLifetimeSeconds * 1000);
-    }
-  } catch {
-    // opaque
-  }
-  return lifetimeOf(Auth.bearer(token), start);
+  const { exp } = parseJsonObject(decodeBase64url(token.split(".")[1] ?? "")) ?? {};
+  // a cache keeps it for a day at most, which is not when it expires
+  return typeof exp === "number"
+    ? Math.min(exp * 1000 - start, maxLifetimeSeconds * 1000)
+    : lifetimeOf(Auth.bearer(token), start);
 }
 
 function authenticationOf(options: TokenEndpointOptions): ClientAuthentication {

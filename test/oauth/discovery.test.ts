@@ -6,7 +6,7 @@ import {
   type TestAuthorizationServer,
 } from "../support/authorization-server.js";
 import type { Fault } from "../support/faulty-server.js";
-import { startHttpServer, type TestHttpServer } from "../support/http-server.js";
+import { type HttpAnswer, startHttpServer, type TestHttpServer } from "../support/http-server.js";
 import { watchSecrets } from "../support/secrets.js";
 
 const oauth = "/.well-known/oauth-authorization-server";
@@ -68,6 +68,132 @@ describe("finds the token endpoint", () => {
     );
     expect(discovery()).toEqual([oauth]);
     expect(requests()).toHaveLength(3);
+  });
+});
+
+describe("goes on to the document of OpenID Connect", () => {
+  const page = { headers: { "content-type": "text/html" }, body: "<html>" };
+  test.each<{ name: string; answer: HttpAnswer }>([
+    ...[400, 401, 403, 405, 406, 410].map((status) => ({ name: `${status}`, answer: { status } })),
+    { name: "a page", answer: page },
+    { name: "a list", answer: { body: [] } },
+  ])("after $name", async ({ answer }) => {
+    const server = await startHttpServer(({ method, path }) => {
+      if (method === "POST") {
+        return { body: { access_token: "token", token_type: "Bearer" } };
+      }
+      const token_endpoint = `${server.baseUrl}/token`;
+      return path === oidc ? { body: { issuer: server.baseUrl, token_endpoint } } : answer;
+    });
+    try {
+      const { auth } = setUp({ issuer: server.baseUrl });
+      expect(await auth.getToken()).toMatchObject({ access_token: "token" });
+      expect(server.requests.map(({ path }) => path)).toEqual([oauth, oidc, "/token"]);
+    } finally {
+      await server.close();
+    }
+  });
+
+  test.each([408, 429, 500])("not after %i", async (status) => {
+    const server = await startHttpServer(() => ({ status }));
+    try {
+      const { auth } = setUp({ issuer: server.baseUrl });
+      expect(await secrets.failure(auth.getToken())).toMatchObject({
+        code: "http_error",
+        status,
+        message: `the metadata of ${server.baseUrl}/ answered HTTP ${status}`,
+      });
+      expect(server.requests.map(({ path }) => path)).toEqual([oauth]);
+    } finally {
+      await server.close();
+    }
+  });
+
+  test.each([
+    { first: 404, second: 403 },
+    { first: 403, second: 404 },
+  ])("and the default path is for 404 only: $first and $second", async ({ first, second }) => {
+    const server = await startHttpServer(({ path }) => ({
+      status: path === oauth ? first : second,
+    }));
+    try {
+      const { auth } = setUp({ issuer: server.baseUrl });
+      expect(await secrets.failure(auth.getToken())).toMatchObject({
+        code: "http_error",
+        status: 403,
+        message: `the metadata of ${server.baseUrl}/ answered HTTP 403`,
+      });
+      expect(server.requests.map(({ path }) => path)).toEqual([oauth, oidc]);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
+describe("the default path", () => {
+  const defaultPath = "/api/v1/auth/oauth/token";
+
+  test("never takes the place of metadata that were found", async () => {
+    let time = Date.now();
+    const { auth, discovery, requests } = setUp({ now: () => new Date(time) });
+    const renew = () => auth.getToken({ forceRefresh: true });
+    await renew();
+    as.metadata("none");
+    time += 3_601_000;
+    await renew();
+    await vi.waitUntil(async () => {
+      time += 61_000;
+      await renew();
+      return discovery().length >= 5;
+    }, 10_000);
+    expect(discovery().slice(0, 5)).toEqual([oauth, oauth, oidc, oauth, oidc]);
+    expect([...new Set(requests())]).toEqual(["/token"]);
+  });
+
+  test("is found out again after a minute", async () => {
+    let time = Date.now();
+    as.metadata("none");
+    const { auth, discovery, requests } = setUp({ now: () => new Date(time) });
+    const renew = () => auth.getToken({ forceRefresh: true });
+    await renew();
+    time += 59_000;
+    await renew();
+    expect(discovery()).toEqual([oauth, oidc]);
+    as.metadata("both");
+    time += 2000;
+    await renew();
+    expect(discovery()).toEqual([oauth, oidc, oauth]);
+    expect(requests()).toEqual([defaultPath, defaultPath, "/token"]);
+  });
+
+  test("is found out again where there is no endpoint", async () => {
+    let time = Date.now();
+    let isUp = false;
+    const server = await startHttpServer(({ method, path }) => {
+      if (!isUp || path === defaultPath) {
+        return { status: 404 };
+      }
+      return method === "POST"
+        ? { body: { access_token: "token", token_type: "Bearer" } }
+        : { body: { issuer: server.baseUrl, token_endpoint: `${server.baseUrl}/token` } };
+    });
+    try {
+      const { auth } = setUp({ issuer: server.baseUrl, now: () => new Date(time) });
+      expect(await secrets.failure(auth.getToken())).toMatchObject({
+        code: "http_error",
+        status: 404,
+        message: `the token endpoint ${server.baseUrl}${defaultPath} answered HTTP 404`,
+      });
+      isUp = true;
+      time += 2000;
+      expect(await auth.getToken()).toMatchObject({ access_token: "token" });
+      expect(server.requests.map(({ path }) => path)).toEqual([
+        ...[oauth, oidc, defaultPath],
+        ...[oauth, "/token"],
+      ]);
+    } finally {
+      await server.close();
+    }
   });
 });
 
