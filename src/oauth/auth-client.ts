@@ -1,6 +1,7 @@
 import type { Auth, DpopProofRequest } from "../credentials/auth.js";
 import { createTokenCache } from "../credentials/token-cache.js";
 import { type AuthError, isAuthError } from "../errors.js";
+import { checkKnownOptions } from "../known-options.js";
 import { AuthClientError, isAuthClientError, toAuthError } from "./auth-client-error.js";
 import { checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
 import { skewOf } from "./scoped-source.js";
@@ -20,7 +21,7 @@ export interface GetTokenOptions {
   /** Resource indicators, one or several (RFC 8707). */
   readonly resource?: string | readonly string[] | undefined;
   /** Get another token, also where the one at hand is valid. Default: false. */
-  readonly forceRefresh?: boolean;
+  readonly forceRefresh?: boolean | undefined;
   /** Ends the wait of this caller. The request goes on for the others. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -42,7 +43,7 @@ export interface AuthClient {
   /**
    * A DPoP proof for one request to an API (RFC 9449 §4.2), with the key that
    * the tokens are bound to. `nonce`: the one that the API asked for. Throws
-   * `TypeError` without the option `dpop`.
+   * `TypeError` without the option `dpop`, and for a member that there is not.
    */
   buildDpopProof(request: DpopProofRequest): Promise<string>;
   /** Forgets all tokens. */
@@ -109,12 +110,22 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
       }
       return { ...response };
     },
-    buildDpopProof: (request) => endpoint.prove(request),
+    async buildDpopProof(request) {
+      checkKnownOptions("buildDpopProof", request, proofMembers);
+      return endpoint.prove(request);
+    },
     clearCache: () => cache.clear(),
   };
   internals.set(client, { getAuth, reject: (auth) => cache.reject(auth), usualScopes });
   return client;
 }
+
+const proofMembers: Record<keyof DpopProofRequest, true> = {
+  htm: true,
+  htu: true,
+  accessToken: true,
+  nonce: true,
+};
 
 /** What `createAuthFetch` needs of a client, and users do not. */
 export interface AuthClientInternals {

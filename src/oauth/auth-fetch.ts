@@ -6,6 +6,7 @@ import { isSameAuth } from "../credentials/is-same-auth.js";
 import { authorizationHeader, dpopNonceHeader } from "../headers.js";
 import { checkKnownOptions } from "../known-options.js";
 import { type AuthClient, type GetTokenOptions, internalsOf } from "./auth-client.js";
+import { checkFunction } from "./oauth-options.js";
 import { parseResource, parseScope, unite } from "./scopes.js";
 
 /** Options of `createAuthFetch`. */
@@ -13,9 +14,9 @@ export interface AuthFetchOptions extends Pick<GetTokenOptions, "scope" | "resou
   /** Where the API is. Tokens go to the origin of this URL only, and relative URLs are resolved against it. */
   readonly baseUrl: string;
   /** Send tokens over plain http to other hosts than loopback. Default: false. */
-  readonly allowInsecureTransport?: boolean;
+  readonly allowInsecureTransport?: boolean | undefined;
   /** Used in place of the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
 /**
@@ -44,6 +45,7 @@ export function createAuthFetch(
   const { baseUrl, scope, allowInsecureTransport = false } = options;
   const scopes = scope === undefined ? usualScopes : parseScope(scope);
   const resource = options.resource === undefined ? undefined : parseResource(options.resource);
+  checkFunction("fetch", options.fetch);
   const checkTarget = createTargetGuard(baseUrl, allowInsecureTransport);
   const send = options.fetch ?? ((...args) => globalThis.fetch(...args));
 

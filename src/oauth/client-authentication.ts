@@ -16,7 +16,7 @@ export interface ClientAuthentication {
   /** Adds the proof to a token request. */
   readonly authenticate: ClientAuth;
   /** Whether to use the endpoints that the server has for mutual TLS (RFC 8705 §5). */
-  readonly usesMtlsEndpoints?: boolean;
+  readonly usesMtlsEndpoints?: boolean | undefined;
 }
 
 /**
@@ -28,7 +28,7 @@ export interface ClientAuthentication {
  */
 export function clientSecretBasic(
   clientSecret: string,
-  { raw = false }: { readonly raw?: boolean } = {},
+  { raw = false }: { readonly raw?: boolean | undefined } = {},
 ): ClientAuthentication {
   checkSecret(clientSecret);
   const authenticate: ClientAuth = raw
@@ -49,9 +49,9 @@ export interface PrivateKeyJwtOptions {
   /** The private key, for signatures. It decides the algorithm, and may be non-extractable. */
   readonly key: CryptoKey;
   /** The `kid` under which the server knows its public key. Default: none. */
-  readonly kid?: string;
+  readonly kid?: string | undefined;
   /** `aud` of the assertion. Default: the issuer. Older servers ask for their token endpoint. */
-  readonly audience?: string;
+  readonly audience?: string | undefined;
 }
 
 /** A signed assertion in place of a secret: `private_key_jwt`, RFC 7523 §2.2. */

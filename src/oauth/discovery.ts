@@ -185,7 +185,7 @@ function checkUrl(option: string, url: string): URL {
   }
   if (!parsed || !isSecure(url)) {
     // what is before an @ may be a password
-    const shown = JSON.stringify(`${url}`.replace(/.*@/s, "…@"));
+    const shown = `${JSON.stringify(url)}`.replace(/.*@/, '"…@');
     throw new TypeError(`${option} ${shown} must be an https URL`);
   }
   return parsed;

@@ -8,13 +8,13 @@ export type DpopAlgorithm = "ES256" | "Ed25519" | "EdDSA";
 /** The key that tokens are bound to, and the algorithm of its proofs. */
 export interface DpopKeyOptions {
   /** Default: `ES256`, or what `keyPair` is for. */
-  readonly algorithm?: DpopAlgorithm;
+  readonly algorithm?: DpopAlgorithm | undefined;
   /**
    * A key pair for ECDSA on P-256 or Ed25519: that of another credential, or one
    * kept in IndexedDB. The private key need not be extractable. Default: one that
    * is made for the first proof, is not extractable, and lives as long as the credential.
    */
-  readonly keyPair?: CryptoKeyPair;
+  readonly keyPair?: CryptoKeyPair | undefined;
 }
 
 /** Token requests have no access token yet. */

@@ -1,5 +1,6 @@
 import { AuthError } from "../errors.js";
 import { AuthClientError } from "./auth-client-error.js";
+import { maxTimeoutMs } from "./oauth-options.js";
 import type { RefreshTokenOptions } from "./refresh-token.js";
 import { parseResource } from "./scopes.js";
 import type { IssuedToken, TokenEndpoint, TokenResponse } from "./token-endpoint.js";
@@ -15,9 +16,6 @@ export interface RefreshSession {
 
 /** A request is left alone for so many times `timeoutMs`: its answer may hold the only valid refresh token. */
 const patience = 3;
-
-/** The longest time that a timer knows. */
-export const maxTimeoutMs: number = 2 ** 31 - 1;
 
 /** Makes a session. One grant is under way at a time, so that no refresh token is sent twice. */
 export function createRefreshSession(

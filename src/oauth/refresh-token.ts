@@ -1,6 +1,6 @@
 import type { CachedAuth } from "../credentials/cached-source.js";
 import { AuthError } from "../errors.js";
-import { checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
+import { checkFunction, checkOAuthOptions, type OAuthOptions } from "./oauth-options.js";
 import { checkToken, createRefreshSession } from "./refresh-session.js";
 import { createSourceByScopes, type ScopeOptions } from "./scoped-source.js";
 import { createTokenEndpoint, type TokenResponse } from "./token-endpoint.js";
@@ -46,6 +46,7 @@ export interface RefreshTokenOptions extends OAuthOptions, ScopeOptions {
  */
 export function refreshToken(options: RefreshTokenOptions): CachedAuth {
   checkOAuthOptions("refreshToken", options, { scope: true, refreshToken: true, onTokens: true });
+  checkFunction("onTokens", options.onTokens);
   if (typeof options.refreshToken !== "function") {
     checkToken(options.refreshToken);
   }

@@ -14,15 +14,15 @@ export interface TokenExchangeOptions extends OAuthOptions, ScopeOptions {
   /** The token of the party that the call is made for. */
   readonly subjectToken: TokenOfCall;
   /** Its type (RFC 8693 §3). Default: `urn:ietf:params:oauth:token-type:access_token`. */
-  readonly subjectTokenType?: string;
+  readonly subjectTokenType?: string | undefined;
   /** The token of the party that acts for it. Default: none. */
-  readonly actorToken?: TokenOfCall;
+  readonly actorToken?: TokenOfCall | undefined;
   /** Its type. Default: `urn:ietf:params:oauth:token-type:access_token`. */
-  readonly actorTokenType?: string;
+  readonly actorTokenType?: string | undefined;
   /** Default: the server decides. */
-  readonly requestedTokenType?: string;
+  readonly requestedTokenType?: string | undefined;
   /** The logical names of the APIs that the token is for. Default: none. */
-  readonly audience?: string | readonly string[];
+  readonly audience?: string | readonly string[] | undefined;
 }
 
 const accessTokenType = "urn:ietf:params:oauth:token-type:access_token";

@@ -396,6 +396,10 @@ describe("with dpop", () => {
 
 test.each([
   { options: { baseUrl: "/api" }, message: /^baseUrl "\/api" must be an http or https URL$/ },
+  {
+    options: { baseUrl: "alice:hidden@[api.test" },
+    message: /^baseUrl "…@\[api\.test" must be an http or https URL$/,
+  },
   { options: { scope: ["a b"] }, message: /^scope "a b" must be one scope-token/ },
   { options: { resource: "a" }, message: /^resource "a" must be an absolute URI/ },
   { options: { base: "a" }, message: /^createAuthFetch has no option "base"; there are baseUrl/ },
@@ -403,6 +407,12 @@ test.each([
   const make = () => setUp({}, options);
   expect(make).toThrow(TypeError);
   expect(make).toThrow(message);
+});
+
+test("rejects a fetch that is no function", () => {
+  const wrong: object = { fetch: 5 };
+  const make = () => setUp({}, wrong);
+  expect(make).toThrow(new TypeError("fetch must be a function"));
 });
 
 test("rejects a client that is not of createAuthClient", () => {

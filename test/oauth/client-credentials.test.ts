@@ -361,12 +361,66 @@ test.each([
   { options: { scopes: "a" }, message: /^clientCredentials has no option "scopes"; there are/ },
   { options: { issuer: "http://as.test" }, message: /^issuer "http:\/\/as.test" must be an https/ },
   { options: { scope: ["a b"] }, message: /^scope "a b" must be one scope-token/ },
+  {
+    options: { issuer: "alice:hidden@as.test" },
+    message: /^issuer "…@as\.test" must be an https URL$/,
+  },
+  {
+    options: { tokenEndpoint: "https://alice:hidden@[as.test" },
+    message: /^tokenEndpoint "…@\[as\.test" must be an https URL$/,
+  },
+  {
+    options: { issuer: "https://alice:hidden@as.test" },
+    message: /^issuer must have no user name and no password$/,
+  },
+  { options: { timeoutMs: 2 ** 31 }, message: /^timeoutMs 2147483648 must be 2147483647 at most$/ },
   { options: { resource: "#a" }, message: /^resource "#a" must be an absolute URI/ },
 ])("rejects $options", ({ options, message }) => {
   const make = () =>
     clientCredentials({ issuer: "https://a.test", clientId: "a", clientSecret: "b", ...options });
   expect(make).toThrow(TypeError);
   expect(make).toThrow(message);
+});
+
+test.each([
+  { name: "fetch", value: 5, message: "fetch must be a function" },
+  { name: "now", value: new Date(), message: "now must be a function" },
+  { name: "onEvent", value: "log", message: "onEvent must be a function" },
+  {
+    name: "clientAuthentication",
+    value: "private_key_jwt",
+    message: "clientAuthentication must be what publicClient() and the like return",
+  },
+  {
+    name: "clientAuthentication",
+    value: { method: "none" },
+    message: "clientAuthentication must be what publicClient() and the like return",
+  },
+  { name: "parameters", value: 5, message: "parameters must be an object of strings" },
+  { name: "parameters", value: null, message: "parameters must be an object of strings" },
+  { name: "parameters", value: ["a"], message: "parameters must be an object of strings" },
+  { name: "parameters", value: { a: 1 }, message: "parameters must be an object of strings" },
+])("rejects $value as $name", ({ name, value, message }) => {
+  const options = { issuer: "https://a.test", clientId: "a", clientSecret: "b" };
+  const make = () => clientCredentials(Object.assign(options, { [name]: value }));
+  expect(make).toThrow(TypeError);
+  expect(make).toThrow(message);
+});
+
+test("accepts undefined for what is left out", async () => {
+  const { credentials, requests } = setUp({
+    clientAuthentication: undefined,
+    tokenEndpoint: undefined,
+    dpop: undefined,
+    parameters: undefined,
+    fetch: undefined,
+    now: undefined,
+    timeoutMs: undefined,
+    refreshSkewSeconds: undefined,
+    onEvent: undefined,
+  });
+  await createUserApi().clientWith(credentials).whoAmI({});
+  expect(requests()).toHaveLength(1);
 });
 
 // last: it keeps this process busy for so long that servers close idle connections

@@ -549,7 +549,8 @@ describe("a token bound to a key", () => {
   });
 });
 
-test.each([
+test.each<{ options: object; message: RegExp }>([
+  { options: { onTokens: 5 }, message: /^onTokens must be a function$/ },
   { options: { refreshToken: "" }, message: /^refreshToken must be a string that is not empty$/ },
   { options: { onToken: () => {} }, message: /^refreshToken has no option "onToken"; there are/ },
   { options: { clientId: "" }, message: /^clientId must be a string that is not empty$/ },
