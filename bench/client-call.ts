@@ -12,7 +12,7 @@ import {
   createConnectTransport,
   Http2SessionManager,
 } from "@connectrpc/connect-node";
-import { Auth, type TransportOptions } from "connectrpc-auth";
+import { Auth, type Credentials, type TransportOptions } from "connectrpc-auth";
 import { type CompareOptions, compare } from "./compare.js";
 import { createGreeterServiceClient } from "./gen/acme/bench/v1/greeter_auth.js";
 import { GreeterService } from "./gen/acme/bench/v1/greeter_pb.js";
@@ -23,15 +23,17 @@ const token = "a".repeat(800);
 
 /** A unary call with a bearer token: a generated client against an interceptor by hand. */
 export async function benchClientCall(): Promise<Row[]> {
+  const constant = Auth.jwt(token);
   const inMemory = await measure(
     (options) => createRouterTransport(routes, { transport: options }),
+    constant,
     {
       baseUrl: "https://in-memory",
       rounds: 600,
       callsPerRound: 100,
     },
   );
-  const http2Call = await overHttp2();
+  const http2Call = await compareOverHttp2(constant);
   const row = { against: "hand-written header interceptor", unit: "ratio", bound: 1.05, aim: 1.02 };
   return [
     { ...row, name: "unary call with bearer, in memory", value: inMemory, unit: "ratio" },
@@ -39,7 +41,8 @@ export async function benchClientCall(): Promise<Row[]> {
   ];
 }
 
-async function overHttp2(): Promise<number> {
+/** How many times longer a call with these credentials takes than one with a header by hand. */
+export async function compareOverHttp2(credentials: Credentials): Promise<number> {
   const server = http2.createServer(connectNodeAdapter({ routes })).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
@@ -51,6 +54,7 @@ async function overHttp2(): Promise<number> {
   try {
     return await measure(
       (options) => createConnectTransport({ ...options, httpVersion: "2", sessionManager }),
+      credentials,
       { baseUrl, rounds: 800, callsPerRound: 20 },
     );
   } finally {
@@ -61,14 +65,11 @@ async function overHttp2(): Promise<number> {
 
 async function measure(
   createTransport: (options: TransportOptions) => Transport,
+  credentials: Credentials,
   options: CompareOptions & { baseUrl: string },
 ): Promise<number> {
   const { baseUrl } = options;
-  const generated = createGreeterServiceClient(
-    createTransport,
-    { baseUrl },
-    { credentials: Auth.jwt(token) },
-  );
+  const generated = createGreeterServiceClient(createTransport, { baseUrl }, { credentials });
   const byHand = createClient(
     GreeterService,
     createTransport({ baseUrl, interceptors: [setBearer] }),
@@ -88,7 +89,7 @@ const setBearer: Interceptor = (next) => (req) => {
 function routes(router: ConnectRouter): void {
   router.service(GreeterService, {
     greet: ({ name }, { requestHeader }) => {
-      if (requestHeader.get("authorization") !== `Bearer ${token}`) {
+      if (!/^Bearer \S{300}/.test(requestHeader.get("authorization") ?? "")) {
         throw new Error("the call came without its credential");
       }
       return { greeting: `Hello, ${name}` };

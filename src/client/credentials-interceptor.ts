@@ -16,7 +16,7 @@ import { obtain } from "../credentials/obtain.js";
 import { AuthError, toCallError } from "../errors.js";
 import { authorizationHeader, dpopNonceHeader, gatewaySecretHeader } from "../headers.js";
 import { type MethodPolicy, methodName } from "../policy/method-policy.js";
-import { type Call, hasOneRequest, keepRequest, sendAndRetry } from "./retry.js";
+import { type Call, keepRequest, sendAndRetry } from "./retry.js";
 import { withHeaders } from "./with-headers.js";
 
 /** Which credentials a transport holds, and how it uses them. */
@@ -113,9 +113,12 @@ export function createCredentialsInterceptor(init: CredentialsInterceptorInit): 
     }
 
     const isDpop = dpopOf(auth);
-    // a constant is not sent again: then the first message of a stream need not be waited for
-    const isRepeatable = !req.stream || (hasOneRequest(req) && !(isConstant(source) && !isDpop));
-    const call = isRepeatable ? await keepRequest(req) : req;
+    // the other streams have sent messages that are gone. A constant is not sent
+    // again, so that the first message of a stream need not be waited for
+    const isRepeatable =
+      !req.stream ||
+      (method.methodKind === "server_streaming" && (!isConstant(source) || isDpop !== undefined));
+    const call = req.stream && isRepeatable ? await keepRequest(req) : req;
     // one retry, and before and after it one more for a nonce
     let isRenewed = false;
     let hasNonce = false;

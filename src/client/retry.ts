@@ -87,11 +87,8 @@ export async function sendAndRetry(
   }
 }
 
-/** The call, such that its request message can be sent twice if it has but one. */
-export async function keepRequest(call: Call): Promise<Call> {
-  if (!call.stream || !hasOneRequest(call)) {
-    return call;
-  }
+/** The call, such that its one request message can be sent twice. */
+export async function keepRequest(call: StreamRequest): Promise<StreamRequest> {
   const messages: Message[] = [];
   for await (const message of call.message) {
     messages.push(message);
@@ -102,9 +99,4 @@ export async function keepRequest(call: Call): Promise<Call> {
     },
   };
   return { ...call, message };
-}
-
-/** Whether a call has one request message, so that it can be sent twice. */
-export function hasOneRequest({ stream, method }: Call): boolean {
-  return !stream || method.methodKind === "server_streaming";
 }
