@@ -1,5 +1,5 @@
 import http from "node:http";
-import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Listening, listenOnLoopback } from "../../example/loopback.js";
@@ -15,7 +15,7 @@ import {
   createLoginServiceClient,
   type LoginServiceClient,
 } from "../gen/acme/login/v1/login_auth.js";
-import { LoginService, type TokenResponse } from "../gen/acme/login/v1/login_pb.js";
+import { LoginService } from "../gen/acme/login/v1/login_pb.js";
 
 const arrived: string[] = [];
 const valid = new Set<string>();
@@ -28,12 +28,12 @@ function issue() {
   return { accessToken: `token-${n}`, refreshToken: `refresh-${n}`, expiresInSeconds: 3600 };
 }
 
-const logIn: ServiceImpl<typeof LoginService>["login"] = ({ user, password }) => {
+function logIn({ user, password }: { readonly user: string; readonly password: string }) {
   if (user !== "alice" || password !== "s3cr3t") {
     throw new ConnectError("wrong user or password", Code.Unauthenticated);
   }
   return issue();
-};
+}
 
 const server = http.createServer(
   connectNodeAdapter({
@@ -79,7 +79,11 @@ beforeEach(() => {
 });
 afterAll(() => listening.close());
 
-function toResult({ accessToken, refreshToken, expiresInSeconds }: TokenResponse): LoginResult {
+function toResult({
+  accessToken,
+  refreshToken,
+  expiresInSeconds,
+}: ReturnType<typeof issue>): LoginResult {
   return {
     access_token: accessToken,
     refresh_token: refreshToken,

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file acme/login/v1/login.proto.
  */
 export const file_acme_login_v1_login: GenFile = /*@__PURE__*/
-  fileDesc("ChlhY21lL2xvZ2luL3YxL2xvZ2luLnByb3RvEg1hY21lLmxvZ2luLnYxIi4KDExvZ2luUmVxdWVzdBIMCgR1c2VyGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJIicKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiWAoNVG9rZW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSFQoNcmVmcmVzaF90b2tlbhgCIAEoCRIaChJleHBpcmVzX2luX3NlY29uZHMYAyABKAUiDwoNV2hvQW1JUmVxdWVzdCIhCg5XaG9BbUlSZXNwb25zZRIPCgdzdWJqZWN0GAEgASgJMscCCgxMb2dpblNlcnZpY2USSgoFTG9naW4SGy5hY21lLmxvZ2luLnYxLkxvZ2luUmVxdWVzdBocLmFjbWUubG9naW4udjEuVG9rZW5SZXNwb25zZSIGorsYAggBEk4KB1JlZnJlc2gSHS5hY21lLmxvZ2luLnYxLlJlZnJlc2hSZXF1ZXN0GhwuYWNtZS5sb2dpbi52MS5Ub2tlblJlc3BvbnNlIgaiuxgCCAESRwoKTG9naW5BZ2FpbhIbLmFjbWUubG9naW4udjEuTG9naW5SZXF1ZXN0GhwuYWNtZS5sb2dpbi52MS5Ub2tlblJlc3BvbnNlEkUKBldob0FtSRIcLmFjbWUubG9naW4udjEuV2hvQW1JUmVxdWVzdBodLmFjbWUubG9naW4udjEuV2hvQW1JUmVzcG9uc2UaC6q7GAcKBWFsbG93YgZwcm90bzM", [file_connectum_auth_v1_options]);
+  fileDesc("ChlhY21lL2xvZ2luL3YxL2xvZ2luLnByb3RvEg1hY21lLmxvZ2luLnYxIi4KDExvZ2luUmVxdWVzdBIMCgR1c2VyGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJIlgKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhUKDXJlZnJlc2hfdG9rZW4YAiABKAkSGgoSZXhwaXJlc19pbl9zZWNvbmRzGAMgASgFIicKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiWgoPUmVmcmVzaFJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAIgASgJEhoKEmV4cGlyZXNfaW5fc2Vjb25kcxgDIAEoBSIzChFMb2dpbkFnYWluUmVxdWVzdBIMCgR1c2VyGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJIl0KEkxvZ2luQWdhaW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSFQoNcmVmcmVzaF90b2tlbhgCIAEoCRIaChJleHBpcmVzX2luX3NlY29uZHMYAyABKAUiDwoNV2hvQW1JUmVxdWVzdCIhCg5XaG9BbUlSZXNwb25zZRIPCgdzdWJqZWN0GAEgASgJMtMCCgxMb2dpblNlcnZpY2USSgoFTG9naW4SGy5hY21lLmxvZ2luLnYxLkxvZ2luUmVxdWVzdBocLmFjbWUubG9naW4udjEuTG9naW5SZXNwb25zZSIGorsYAggBElAKB1JlZnJlc2gSHS5hY21lLmxvZ2luLnYxLlJlZnJlc2hSZXF1ZXN0Gh4uYWNtZS5sb2dpbi52MS5SZWZyZXNoUmVzcG9uc2UiBqK7GAIIARJRCgpMb2dpbkFnYWluEiAuYWNtZS5sb2dpbi52MS5Mb2dpbkFnYWluUmVxdWVzdBohLmFjbWUubG9naW4udjEuTG9naW5BZ2FpblJlc3BvbnNlEkUKBldob0FtSRIcLmFjbWUubG9naW4udjEuV2hvQW1JUmVxdWVzdBodLmFjbWUubG9naW4udjEuV2hvQW1JUmVzcG9uc2UaC6q7GAcKBWFsbG93YgZwcm90bzM", [file_connectum_auth_v1_options]);
 
 /**
  * @generated from message acme.login.v1.LoginRequest
@@ -36,26 +36,9 @@ export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
   messageDesc(file_acme_login_v1_login, 0);
 
 /**
- * @generated from message acme.login.v1.RefreshRequest
+ * @generated from message acme.login.v1.LoginResponse
  */
-export type RefreshRequest = Message<"acme.login.v1.RefreshRequest"> & {
-  /**
-   * @generated from field: string refresh_token = 1;
-   */
-  refreshToken: string;
-};
-
-/**
- * Describes the message acme.login.v1.RefreshRequest.
- * Use `create(RefreshRequestSchema)` to create a new message.
- */
-export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_acme_login_v1_login, 1);
-
-/**
- * @generated from message acme.login.v1.TokenResponse
- */
-export type TokenResponse = Message<"acme.login.v1.TokenResponse"> & {
+export type LoginResponse = Message<"acme.login.v1.LoginResponse"> & {
   /**
    * @generated from field: string access_token = 1;
    */
@@ -73,11 +56,104 @@ export type TokenResponse = Message<"acme.login.v1.TokenResponse"> & {
 };
 
 /**
- * Describes the message acme.login.v1.TokenResponse.
- * Use `create(TokenResponseSchema)` to create a new message.
+ * Describes the message acme.login.v1.LoginResponse.
+ * Use `create(LoginResponseSchema)` to create a new message.
  */
-export const TokenResponseSchema: GenMessage<TokenResponse> = /*@__PURE__*/
+export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
+  messageDesc(file_acme_login_v1_login, 1);
+
+/**
+ * @generated from message acme.login.v1.RefreshRequest
+ */
+export type RefreshRequest = Message<"acme.login.v1.RefreshRequest"> & {
+  /**
+   * @generated from field: string refresh_token = 1;
+   */
+  refreshToken: string;
+};
+
+/**
+ * Describes the message acme.login.v1.RefreshRequest.
+ * Use `create(RefreshRequestSchema)` to create a new message.
+ */
+export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
   messageDesc(file_acme_login_v1_login, 2);
+
+/**
+ * @generated from message acme.login.v1.RefreshResponse
+ */
+export type RefreshResponse = Message<"acme.login.v1.RefreshResponse"> & {
+  /**
+   * @generated from field: string access_token = 1;
+   */
+  accessToken: string;
+
+  /**
+   * @generated from field: string refresh_token = 2;
+   */
+  refreshToken: string;
+
+  /**
+   * @generated from field: int32 expires_in_seconds = 3;
+   */
+  expiresInSeconds: number;
+};
+
+/**
+ * Describes the message acme.login.v1.RefreshResponse.
+ * Use `create(RefreshResponseSchema)` to create a new message.
+ */
+export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
+  messageDesc(file_acme_login_v1_login, 3);
+
+/**
+ * @generated from message acme.login.v1.LoginAgainRequest
+ */
+export type LoginAgainRequest = Message<"acme.login.v1.LoginAgainRequest"> & {
+  /**
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * @generated from field: string password = 2;
+   */
+  password: string;
+};
+
+/**
+ * Describes the message acme.login.v1.LoginAgainRequest.
+ * Use `create(LoginAgainRequestSchema)` to create a new message.
+ */
+export const LoginAgainRequestSchema: GenMessage<LoginAgainRequest> = /*@__PURE__*/
+  messageDesc(file_acme_login_v1_login, 4);
+
+/**
+ * @generated from message acme.login.v1.LoginAgainResponse
+ */
+export type LoginAgainResponse = Message<"acme.login.v1.LoginAgainResponse"> & {
+  /**
+   * @generated from field: string access_token = 1;
+   */
+  accessToken: string;
+
+  /**
+   * @generated from field: string refresh_token = 2;
+   */
+  refreshToken: string;
+
+  /**
+   * @generated from field: int32 expires_in_seconds = 3;
+   */
+  expiresInSeconds: number;
+};
+
+/**
+ * Describes the message acme.login.v1.LoginAgainResponse.
+ * Use `create(LoginAgainResponseSchema)` to create a new message.
+ */
+export const LoginAgainResponseSchema: GenMessage<LoginAgainResponse> = /*@__PURE__*/
+  messageDesc(file_acme_login_v1_login, 5);
 
 /**
  * @generated from message acme.login.v1.WhoAmIRequest
@@ -90,7 +166,7 @@ export type WhoAmIRequest = Message<"acme.login.v1.WhoAmIRequest"> & {
  * Use `create(WhoAmIRequestSchema)` to create a new message.
  */
 export const WhoAmIRequestSchema: GenMessage<WhoAmIRequest> = /*@__PURE__*/
-  messageDesc(file_acme_login_v1_login, 3);
+  messageDesc(file_acme_login_v1_login, 6);
 
 /**
  * @generated from message acme.login.v1.WhoAmIResponse
@@ -107,7 +183,7 @@ export type WhoAmIResponse = Message<"acme.login.v1.WhoAmIResponse"> & {
  * Use `create(WhoAmIResponseSchema)` to create a new message.
  */
 export const WhoAmIResponseSchema: GenMessage<WhoAmIResponse> = /*@__PURE__*/
-  messageDesc(file_acme_login_v1_login, 4);
+  messageDesc(file_acme_login_v1_login, 7);
 
 /**
  * Logs users in, and serves them.
@@ -123,7 +199,7 @@ export const LoginService: GenService<{
   login: {
     methodKind: "unary";
     input: typeof LoginRequestSchema;
-    output: typeof TokenResponseSchema;
+    output: typeof LoginResponseSchema;
   },
   /**
    * Exchange a refresh token for the next tokens.
@@ -133,7 +209,7 @@ export const LoginService: GenService<{
   refresh: {
     methodKind: "unary";
     input: typeof RefreshRequestSchema;
-    output: typeof TokenResponseSchema;
+    output: typeof RefreshResponseSchema;
   },
   /**
    * Exchange a password for tokens, for those who have some already.
@@ -142,8 +218,8 @@ export const LoginService: GenService<{
    */
   loginAgain: {
     methodKind: "unary";
-    input: typeof LoginRequestSchema;
-    output: typeof TokenResponseSchema;
+    input: typeof LoginAgainRequestSchema;
+    output: typeof LoginAgainResponseSchema;
   },
   /**
    * Whose token it is.
