@@ -3,7 +3,7 @@ export interface DpopNonces {
   /**
    * The nonce for a request. The first request to an origin goes without, and
    * finds out whether the server wants one; those beside it wait for its answer,
-   * 100 ms at most, so that they need not all be refused.
+   * 300 ms at most, so that they need not all be refused.
    */
   get(url: string): string | undefined | Promise<string | undefined>;
   /** Keeps what an answer from this URL said: a nonce, or nothing of it. `null` also where none came. */
@@ -18,7 +18,7 @@ interface Origin {
 }
 
 /** A refusal for want of a nonce takes a round trip. An answer that takes longer is another one. */
-const probeTimeoutMs = 100;
+const probeTimeoutMs = 300;
 const maxOrigins = 100;
 
 /** Makes a store of nonces. Those of authorization servers and of APIs belong in stores apart. */
