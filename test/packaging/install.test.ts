@@ -32,8 +32,13 @@ describe("the README's project", () => {
     ]);
   });
 
-  test("installs our packages and jose, and neither a plugin framework nor a compiler", () => {
-    expect(project.installed).toEqual(["connectrpc-auth", "jose", "protoc-gen-connect-auth"]);
+  test("installs our packages, jose and oauth4webapi, and neither a plugin framework nor a compiler", () => {
+    expect(project.installed).toEqual([
+      "connectrpc-auth",
+      "jose",
+      "oauth4webapi",
+      "protoc-gen-connect-auth",
+    ]);
   });
 
   test("generates, compiles, serves, and calls as the proto file says", async () => {
