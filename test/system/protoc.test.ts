@@ -56,14 +56,14 @@ describe("under protoc", () => {
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: "" });
     expect(Object.keys(files)).toEqual(["acme/v1/shop_auth.ts", "acme/v1/shop_pb.ts"]);
     expect(files["acme/v1/shop_auth.ts"]).toContain(`
-  /**
-   * All there is.
-   *
-   * Anyone may call it; no credentials are sent.
-   *
-   * @generated from rpc acme.v1.Shop.List
-   */
-  list: { kind: "public" },
+    /**
+     * All there is.
+     *
+     * Anyone may call it; no credentials are sent.
+     *
+     * @generated from rpc acme.v1.Shop.List
+     */
+    list: { kind: "public" },
 `);
   });
 
@@ -75,7 +75,7 @@ describe("under protoc", () => {
     );
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: "" });
     expect(Object.keys(files)).toEqual(["acme/v1/shop_auth.d.ts", "acme/v1/shop_auth.js"]);
-    expect(files["acme/v1/shop_auth.js"]).toContain('list: { kind: "internal" },');
+    expect(files["acme/v1/shop_auth.js"]).toContain('list: { kind: "internal", roles: [], scopes: [] },');
   });
 
   test("problems are shown a line each, and nothing is written", () => {
