@@ -75,7 +75,9 @@ describe("under protoc", () => {
     );
     expect({ status: result.status, stderr: result.stderr }).toEqual({ status: 0, stderr: "" });
     expect(Object.keys(files)).toEqual(["acme/v1/shop_auth.d.ts", "acme/v1/shop_auth.js"]);
-    expect(files["acme/v1/shop_auth.js"]).toContain('list: { kind: "internal", roles: [], scopes: [] },');
+    expect(files["acme/v1/shop_auth.js"]).toContain(
+      'list: { kind: "internal", roles: [], scopes: [] },',
+    );
   });
 
   test("problems are shown a line each, and nothing is written", () => {
