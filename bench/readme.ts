@@ -22,5 +22,12 @@ export async function updateReadme(rows: readonly Row[]): Promise<void> {
 }
 
 function show(value: number, unit: Row["unit"]): string {
-  return unit === "ratio" ? value.toFixed(2) : `${value} ${unit}`;
+  switch (unit) {
+    case "bytes":
+      return `${value} bytes`;
+    case "requests":
+      return String(value);
+    case "ratio":
+      return value.toFixed(2);
+  }
 }
