@@ -25,7 +25,7 @@ export function lifetimeOf(auth: Auth, now: number = Date.now()): number {
 }
 
 /** The time in `exp` of a JWT, in milliseconds. `undefined` for an opaque token. */
-function expiryOf(token: string): number | undefined {
+export function expiryOf(token: string): number | undefined {
   try {
     const base64 = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const claims: { readonly exp?: unknown } = JSON.parse(atob(base64));

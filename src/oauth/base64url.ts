@@ -11,15 +11,6 @@ export function encodeBase64url(bytes: Uint8Array): string {
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** The bytes as text, each a character. Empty for what is no base64url. */
-export function decodeBase64url(text: string): string {
-  try {
-    return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  } catch {
-    return "";
-  }
-}
-
 /** The SHA-256 of text, as base64url. */
 export async function sha256(text: string): Promise<string> {
   return encodeBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", encodeUtf8(text))));

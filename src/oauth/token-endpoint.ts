@@ -6,12 +6,11 @@ import {
   processGenericTokenEndpointResponse,
 } from "oauth4webapi";
 import { Auth, type BearerAuth, type DpopAuth } from "../credentials/auth.js";
-import { lifetimeOf } from "../credentials/token-lifetime.js";
+import { expiryOf, lifetimeOf } from "../credentials/token-lifetime.js";
 import { dpopHeader, dpopNonceHeader } from "../headers.js";
 import { parseJsonObject } from "../http-answer.js";
 import { createSteadyClock } from "../steady-clock.js";
 import { AuthClientError, isAuthClientError } from "./auth-client-error.js";
-import { decodeBase64url } from "./base64url.js";
 import { type ClientAuthentication, clientSecretBasic } from "./client-authentication.js";
 import { createDiscovery } from "./discovery.js";
 import { createDpopNonces } from "./dpop-nonces.js";
@@ -271,11 +270,11 @@ function lifetimeSeconds(value: unknown): number | undefined {
 
 /** How long a token lives of which the server does not say it: until `exp` of a JWT, and else as in a cache. */
 function ownLifetimeMs(token: string, start: number): number {
-  const { exp } = parseJsonObject(decodeBase64url(token.split(".")[1] ?? "")) ?? {};
+  const end = expiryOf(token);
   // a cache keeps it for a day at most, which is not when it expires
-  return typeof exp === "number"
-    ? Math.min(exp * 1000 - start, maxLifetimeSeconds * 1000)
-    : lifetimeOf(Auth.bearer(token), start);
+  return end === undefined
+    ? lifetimeOf(Auth.bearer(token), start)
+    : Math.min(end - start, maxLifetimeSeconds * 1000);
 }
 
 function authenticationOf(options: TokenEndpointOptions): ClientAuthentication {
