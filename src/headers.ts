@@ -36,3 +36,11 @@ export const AUTH_HEADERS = {
 
 /** The largest credential that is sent or read, in bytes. */
 export const maxCredentialBytes = 8192;
+
+/** JSON in which every character is one that a header can carry. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^ -~]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

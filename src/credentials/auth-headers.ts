@@ -1,5 +1,6 @@
 import { AuthError } from "../errors.js";
 import {
+  asciiJson,
   authorizationHeader,
   dpopHeader,
   gatewaySecretHeader,
@@ -157,14 +158,6 @@ const noToken = /[ ",;\\]/;
 /** RFC 9110 §5.6.2, for headers and cookies. It may be a value in the wrong place: it is not shown. */
 function checkName(name: string): string {
   return sendable("a header or cookie name", name, /[ "(),/:-@[-\]{}]/);
-}
-
-/** JSON in which every character is one that a header can carry. */
-function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[^ -~]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 function invalid(message: string): AuthError {

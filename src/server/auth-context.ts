@@ -4,7 +4,6 @@ import {
   ConnectError,
   type ContextKey,
   type ContextValues,
-  createContextKey,
   createContextValues,
   type Interceptor,
 } from "@connectrpc/connect";
@@ -29,18 +28,34 @@ export interface AuthContext {
  * Where an identity is kept in Connect's context values: in handlers,
  * `context.values.get(authContextKey)`. `undefined`: nobody was authenticated.
  */
-export const authContextKey: ContextKey<AuthContext | undefined> = createContextKey<
-  AuthContext | undefined
->(undefined, { description: "connectrpc-auth: identity of the caller" });
+export const authContextKey: ContextKey<AuthContext | undefined> = {
+  // of the registry, so that two copies of this package mean the same
+  id: Symbol.for("connectrpc-auth: identity of the caller"),
+  defaultValue: undefined,
+};
 
-const storage = new AsyncLocalStorage<AuthContext | undefined>();
+type Storage = AsyncLocalStorage<AuthContext | undefined>;
+
+const storageKey: unique symbol = Symbol.for("connectrpc-auth: storage of the identity");
+
+/** One for all copies of this package that a process has loaded. */
+function storage(): Storage {
+  const shared: typeof globalThis & { [storageKey]?: Storage } = globalThis;
+  shared[storageKey] ??= new AsyncLocalStorage();
+  return shared[storageKey];
+}
+
+/** Runs a function, and what it starts, as this caller. */
+export function runInContext<T>(context: AuthContext | undefined, fn: () => T): T {
+  return storage().run(context, fn);
+}
 
 /**
  * Who is calling, in a handler and in whatever it calls. `undefined` on public
  * methods, and where no authentication ran.
  */
 export function getAuthContext(): AuthContext | undefined {
-  return storage.getStore();
+  return storage().getStore();
 }
 
 /** Who is calling. Throws `Unauthenticated` where nobody was authenticated. */
@@ -67,7 +82,7 @@ export async function runAs(
   req: Request,
 ): Promise<Response> {
   const contextValues = ownValues(req.contextValues).set(authContextKey, context);
-  const res = await storage.run(context, () => next({ ...req, contextValues }));
+  const res = await runInContext(context, () => next({ ...req, contextValues }));
   return res.stream ? { ...res, message: iterateAs(context, res.message) } : res;
 }
 
@@ -98,16 +113,15 @@ function iterateAs<T>(
 ): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
-      const it = storage.run(context, () => messages[Symbol.asyncIterator]());
-      const next = it.next.bind(it);
-      const within: AsyncIterator<T> = { next: () => storage.run(context, next) };
+      const it = runInContext(context, () => messages[Symbol.asyncIterator]());
+      const within: AsyncIterator<T> = { next: () => runInContext(context, () => it.next()) };
       if (it.throw) {
         const raise = it.throw.bind(it);
-        within.throw = (error) => storage.run(context, raise, error);
+        within.throw = (error) => runInContext(context, () => raise(error));
       }
       if (it.return) {
         const finish = it.return.bind(it);
-        within.return = () => storage.run(context, finish);
+        within.return = () => runInContext(context, () => finish());
       }
       return within;
     },

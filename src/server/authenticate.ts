@@ -1,7 +1,15 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
+import {
+  ConnectError,
+  type ContextKey,
+  type ContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
+import { AUTH_HEADERS } from "../headers.js";
 import { createMethodMatcher } from "../policy/method-pattern.js";
-import { type AuthContext, authContextKey, runAs } from "./auth-context.js";
+import { type AuthContext, authContextKey, ownValues, runAs } from "./auth-context.js";
+import { checkIdentity } from "./check-identity.js";
+import { type PropagationOptions, setAuthHeaders } from "./propagate-headers.js";
 import { invalidCredentials, missingCredentials } from "./refusal.js";
 
 /** What authentication sees of a call. Every request of a Connect interceptor is one. */
@@ -21,17 +29,20 @@ export interface IncomingCall {
 export interface Authenticator {
   /**
    * Who is calling. `undefined`: the call has no credential of this kind.
-   * Throws `Unauthenticated` for a bad one, `Unavailable` where it cannot be
+   * Throws `Unauthenticated` for a bad one, `PermissionDenied` for one that
+   * does not count where the call comes from, `Unavailable` where it cannot be
    * judged.
    */
   authenticate(call: IncomingCall): Promise<AuthContext | undefined>;
   /**
    * Headers that only this authentication may read, in lower case. They are
-   * deleted before a handler runs, whoever sent them.
+   * deleted before a handler runs, whoever sent them. `x-auth-*` always are.
    */
   readonly identityHeaders: readonly string[];
   /** What `WWW-Authenticate` says to calls without this credential. Left out: nothing. */
   readonly challenge?: string;
+  /** Writes an identity into the headers that handlers see. Left out: it stands in none. */
+  propagate?(header: Headers, identity: AuthContext): void;
 }
 
 /**
@@ -40,25 +51,67 @@ export interface Authenticator {
  */
 export interface AuthInterceptor extends Interceptor, Authenticator {}
 
+/** Options that all authentication interceptors have. */
+export interface CommonAuthOptions extends PropagationOptions {
+  /**
+   * Methods that need no credential, as method patterns. An identity that an
+   * interceptor before this one found stays. Default: none.
+   */
+  readonly skipMethods?: readonly string[];
+}
+
+/** The names of `CommonAuthOptions`, for `checkKnownOptions`. */
+export const commonOptionNames: Readonly<Record<keyof CommonAuthOptions, true>> = {
+  skipMethods: true,
+  propagateHeaders: true,
+  propagatedClaims: true,
+};
+
+/** Headers that carry an identity, so that no handler takes what a caller wrote for one. */
+const authHeaders: readonly string[] = Object.values(AUTH_HEADERS);
+
+/** Whether an interceptor before has deleted the `x-auth-*` headers of the caller: others are ours. */
+const cleanedKey: ContextKey<boolean> = {
+  id: Symbol.for("connectrpc-auth: identity headers of the caller are deleted"),
+  defaultValue: false,
+};
+
 /** Makes an interceptor of an authentication: calls without its credential are refused. */
 export function createAuthenticatingInterceptor(
   authenticator: Authenticator,
-  skipMethods: Iterable<string> = [],
+  options: CommonAuthOptions,
 ): AuthInterceptor {
+  const { skipMethods = [], propagateHeaders = false, propagatedClaims } = options;
+  if (typeof propagateHeaders !== "boolean") {
+    throw new TypeError(
+      `propagateHeaders ${JSON.stringify(propagateHeaders)} must be true or false`,
+    );
+  }
+  if (propagatedClaims !== undefined && !Array.isArray(propagatedClaims)) {
+    throw new TypeError("propagatedClaims must be a list of claim names");
+  }
   const isSkipped = createMethodMatcher(skipMethods);
-  const interceptor: Interceptor = (next) => async (req) => {
-    let context = req.contextValues.get(authContextKey);
-    const responseHeader = new Headers();
-    if (!isSkipped(req.method)) {
-      context = await identifyBy(authenticator, { ...req, responseHeader });
-      if (context === undefined) {
-        throw missingCredentials(challengesOf([authenticator]));
-      }
-    }
-    deleteHeaders(req.header, authenticator.identityHeaders);
-    return respondWith(responseHeader, await runAs(context, next, req));
+  const complete: Authenticator = {
+    ...authenticator,
+    ...(propagateHeaders && {
+      propagate: (header, identity) => setAuthHeaders(header, identity, propagatedClaims),
+    }),
   };
-  return Object.assign(interceptor, authenticator);
+  const interceptor: Interceptor = (next) => async (req) => {
+    if (isSkipped(req.method)) {
+      const contextValues = cleanHeaders(req, [complete]);
+      return next({ ...req, contextValues });
+    }
+    const responseHeader = new Headers();
+    const identity = await identifyBy(complete, { ...req, responseHeader });
+    if (identity === undefined) {
+      throw missingCredentials(challengesOf([complete]));
+    }
+    const contextValues = cleanHeaders(req, [complete]);
+    propagateIdentity(complete, req.header, identity);
+    return respondWith(responseHeader, () => runAs(identity, next, { ...req, contextValues }));
+  };
+  return Object.assign(interceptor, complete);
 }
 
 /**
@@ -69,26 +122,55 @@ export async function identifyBy(
   authenticator: Authenticator,
   call: IncomingCall,
 ): Promise<AuthContext | undefined> {
-  const identity: Partial<AuthContext> | null | undefined = await authenticator.authenticate(call);
-  if (identity === undefined || identity === null) {
-    return undefined;
-  }
-  const { subject, roles, scopes } = identity;
-  if (typeof subject !== "string" || !subject || !Array.isArray(roles) || !Array.isArray(scopes)) {
-    throw invalidCredentials("the authentication returned something that is no identity");
-  }
-  return identity as AuthContext;
+  const identity: AuthContext | null | undefined = await authenticator.authenticate(call);
+  return identity === undefined || identity === null ? undefined : checkIdentity(identity);
 }
 
-/** Adds headers to a response. Those of a stream are sent with its first message, which is later. */
-export function respondWith<T extends { readonly header: Headers }>(
-  responseHeader: Headers,
-  res: T,
-): T {
-  for (const [name, value] of responseHeader) {
-    res.header.set(name, value);
+/** Writes the identity into headers, where the authentication that found it is to do that. */
+export function propagateIdentity(by: Authenticator, header: Headers, identity: AuthContext): void {
+  try {
+    by.propagate?.(header, identity);
+  } catch (error) {
+    throw invalidCredentials(
+      `propagateHeaders: ${error instanceof Error ? error.message : "failed"}`,
+    );
   }
-  return res;
+}
+
+/**
+ * Deletes the headers that carry identities: those of these authentications,
+ * and the `x-auth-*` that the caller wrote. Returns context values which say
+ * so to interceptors that follow.
+ */
+export function cleanHeaders(
+  req: { readonly header: Headers; readonly contextValues: ContextValues },
+  authenticators: readonly Authenticator[],
+): ContextValues {
+  const names = authenticators.flatMap(({ identityHeaders }) => identityHeaders);
+  deleteHeaders(req.header, req.contextValues.get(cleanedKey) ? names : [...authHeaders, ...names]);
+  return ownValues(req.contextValues).set(cleanedKey, true);
+}
+
+/** Adds headers to a response, or to the error in its place. Those of a stream are sent with its first message. */
+export async function respondWith<T extends { readonly header: Headers }>(
+  responseHeader: Headers,
+  respond: () => Promise<T>,
+): Promise<T> {
+  const addTo = (header: Headers) => {
+    for (const [name, value] of responseHeader) {
+      header.set(name, value);
+    }
+  };
+  try {
+    const res = await respond();
+    addTo(res.header);
+    return res;
+  } catch (error) {
+    if (error instanceof ConnectError) {
+      addTo(error.metadata);
+    }
+    throw error;
+  }
 }
 
 /** What to say to a call that has none of these credentials. */

@@ -12,9 +12,11 @@ export function bearerChallenge(params: BearerChallengeParams = {}): string {
 
 /** Parameters of a `DPoP` challenge (RFC 9449 §7.1). */
 export interface DpopChallengeParams {
-  readonly error?: "invalid_token" | "invalid_dpop_proof" | "use_dpop_nonce";
+  readonly error?: "invalid_token" | "insufficient_scope" | "invalid_dpop_proof" | "use_dpop_nonce";
+  /** The scopes that the call needs, separated by spaces. */
+  readonly scope?: string;
   /** The signature algorithms of proofs, separated by spaces. */
-  readonly algs: string;
+  readonly algs?: string;
 }
 
 /** The value of `WWW-Authenticate` that asks for a token with a proof (RFC 9449 §7.1). */

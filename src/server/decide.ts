@@ -3,7 +3,8 @@ import { ConnectError } from "@connectrpc/connect";
 import type { MethodPolicy, Requirements } from "../policy/method-policy.js";
 import type { AuthContext } from "./auth-context.js";
 import { type AuthzRule, createRuleMatcher, meets } from "./authz-rules.js";
-import { bearerChallenge } from "./challenge.js";
+import { bearerChallenge, dpopChallenge } from "./challenge.js";
+import { readAuthScheme } from "./read-credentials.js";
 import { AuthzDeniedError, missingCredentials } from "./refusal.js";
 
 /** What decides where the proto file says nothing about a method. */
@@ -25,7 +26,7 @@ export interface FallbackOptions {
 /** Returns where a call may pass. Throws `Unauthenticated` or `PermissionDenied` where not. */
 export type Decide = (
   policy: MethodPolicy,
-  method: DescMethod,
+  call: { readonly method: DescMethod; readonly header: Headers },
   identity: AuthContext | undefined,
 ) => Promise<void>;
 
@@ -50,13 +51,13 @@ export function createDecision(options: FallbackOptions): Decide {
   }
   const findRule = createRuleMatcher(options.rules ?? []);
 
-  return async (policy, method, identity) => {
+  return async (policy, { method, header }, identity) => {
     switch (policy.kind) {
       case "public": // 1
         return;
       case "internal": // 2
       case "requires": // 3
-        return checkRequirements(policy, identity);
+        return checkRequirements(policy, header, identity);
       case "authenticated": // 4
         return;
       case "denied": // 4
@@ -82,7 +83,11 @@ export function createDecision(options: FallbackOptions): Decide {
   };
 }
 
-function checkRequirements(requires: Requirements, identity: AuthContext | undefined): void {
+function checkRequirements(
+  requires: Requirements,
+  header: Headers,
+  identity: AuthContext | undefined,
+): void {
   if (identity === undefined) {
     throw missingCredentials();
   }
@@ -93,8 +98,21 @@ function checkRequirements(requires: Requirements, identity: AuthContext | undef
   // RFC 6750 §3.1: only where other scopes would help
   const challenges = meets(identity, { scopes: requiredScopes })
     ? []
-    : [bearerChallenge({ error: "insufficient_scope", scope: requiredScopes.join(" ") })];
+    : scopeChallenges(header, requiredScopes.join(" "));
   throw new AuthzDeniedError({ ruleName: "requires", requiredRoles, requiredScopes }, challenges);
+}
+
+/** Asks for a token with these scopes, in the scheme of the one that came. */
+function scopeChallenges(header: Headers, scope: string): string[] {
+  const params = { error: "insufficient_scope", scope } as const;
+  switch (readAuthScheme(header)) {
+    case "bearer":
+      return [bearerChallenge(params)];
+    case "dpop":
+      return [dpopChallenge(params)];
+    default:
+      return []; // the credential was no token
+  }
 }
 
 async function ask(

@@ -8,21 +8,28 @@ export {
   getAuthContext,
   requireAuthContext,
 } from "./auth-context.js";
-export type { Authenticator, AuthInterceptor, IncomingCall } from "./authenticate.js";
+export { type AuthInterceptorOptions, createAuthInterceptor } from "./auth-interceptor.js";
+export type {
+  Authenticator,
+  AuthInterceptor,
+  CommonAuthOptions,
+  IncomingCall,
+} from "./authenticate.js";
+export { type AuthzInterceptorOptions, createAuthzInterceptor } from "./authz.js";
 export type { AuthzRule } from "./authz-rules.js";
+export type { ClaimsMapping } from "./claims-mapping.js";
 export type { FallbackOptions } from "./decide.js";
 export type { DpopNonceOptions } from "./dpop-nonces.js";
+export type { Denial } from "./gatekeeper.js";
 export {
   createGatewayAuthInterceptor,
   type GatewayAuthInterceptorOptions,
   type GatewayHeaderMapping,
 } from "./gateway-auth.js";
-export {
-  type ClaimsMapping,
-  createJwtAuthInterceptor,
-  type JwtAuthInterceptorOptions,
-} from "./jwt-auth.js";
+export type { CacheOptions } from "./identity-cache.js";
+export { createJwtAuthInterceptor, type JwtAuthInterceptorOptions } from "./jwt-auth.js";
 export type { JwtKeyOptions } from "./jwt-keys.js";
+export { type PropagationOptions, parseAuthHeaders, setAuthHeaders } from "./propagate-headers.js";
 export { createProtoAuthzInterceptor, type ProtoAuthzInterceptorOptions } from "./proto-authz.js";
 export { type AuthzDeniedDetails, AuthzDeniedError } from "./refusal.js";
 export {
@@ -30,10 +37,5 @@ export {
   type MemoryReplayStoreOptions,
   type ReplayStore,
 } from "./replay-store.js";
-export {
-  createServerAuth,
-  type Denial,
-  type ServerAuth,
-  type ServerAuthOptions,
-} from "./server-auth.js";
+export { createServerAuth, type ServerAuth, type ServerAuthOptions } from "./server-auth.js";
 export type { DpopOptions } from "./verify-dpop.js";

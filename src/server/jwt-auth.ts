@@ -1,30 +1,21 @@
 import { checkKnownOptions } from "../known-options.js";
 import type { AuthContext } from "./auth-context.js";
-import { type AuthInterceptor, createAuthenticatingInterceptor } from "./authenticate.js";
+import {
+  type AuthInterceptor,
+  type CommonAuthOptions,
+  commonOptionNames,
+  createAuthenticatingInterceptor,
+} from "./authenticate.js";
+import { type ClaimsMapping, toIdentity } from "./claims-mapping.js";
+import { type CacheOptions, cacheIdentities, type Verify } from "./identity-cache.js";
 import { type JwtKeyOptions, resolveJwtKeys } from "./jwt-keys.js";
-import { invalidToken } from "./refusal.js";
+import { checkSeconds, parseDuration } from "./parse-duration.js";
 import { createTokenAuthenticator } from "./token-auth.js";
 import { createDpopVerifier, type DpopOptions } from "./verify-dpop.js";
-import { type JwtExpectations, type VerifiedClaims, verifyJwt } from "./verify-jwt.js";
-
-/**
- * Which claims an identity is read from. Dots go into objects:
- * `realm_access.roles`. A claim whose own name has dots or is a URL is found
- * by its whole name first.
- */
-export interface ClaimsMapping {
-  /** A string. Default: `sub`. */
-  readonly subject?: string;
-  /** A string. Default: `name`. */
-  readonly name?: string;
-  /** An array of strings; anything else is no role. Default: `roles`. */
-  readonly roles?: string;
-  /** Scopes separated by spaces, or an array of strings. Default: `scope`. */
-  readonly scopes?: string;
-}
+import { type JwtExpectations, verifyJwt } from "./verify-jwt.js";
 
 /** Options of `createJwtAuthInterceptor`. */
-export interface JwtAuthInterceptorOptions extends JwtKeyOptions {
+export interface JwtAuthInterceptorOptions extends JwtKeyOptions, CommonAuthOptions {
   /** Accepted values of `iss`. Default: any, which is only safe where the keys sign for one issuer. */
   readonly issuer?: string | readonly string[];
   /**
@@ -38,10 +29,14 @@ export interface JwtAuthInterceptorOptions extends JwtKeyOptions {
   readonly maxTokenAge?: number | string;
   /** How far clocks may differ for `exp`, `nbf` and `iat`, in seconds. Default: 5. */
   readonly clockToleranceSeconds?: number;
-  /** Methods that need no credential, as method patterns. Default: none. */
-  readonly skipMethods?: readonly string[];
   /** Also accepts tokens that are bound to a key of the client (RFC 9449). Default: they are refused. */
   readonly dpop?: DpopOptions;
+  /**
+   * Remembers tokens that were verified, so that a repeated one costs little;
+   * proofs are judged each time. Default: `{ ttl: 30_000, maxSize: 10_000 }`.
+   * `false`: every token is verified every time.
+   */
+  readonly cache?: CacheOptions | false;
 }
 
 /**
@@ -75,27 +70,27 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
     }
   }
   const { issuer, audience, maxTokenAge, clockToleranceSeconds = 5 } = options;
-  checkDuration("clockToleranceSeconds", clockToleranceSeconds);
-  if ("maxTokenAge" in options) {
-    checkDuration("maxTokenAge", maxTokenAge);
-  }
+  checkSeconds("clockToleranceSeconds", clockToleranceSeconds);
+  const maxAgeSeconds =
+    "maxTokenAge" in options ? parseDuration("maxTokenAge", maxTokenAge) : Number.POSITIVE_INFINITY;
   const keys = resolveJwtKeys(options);
   const expectations: JwtExpectations = {
     clockToleranceSeconds,
     ...(issuer !== undefined && { issuer }),
     ...(audience !== undefined && { audience }),
-    ...(maxTokenAge !== undefined && { maxTokenAge }),
+    ...(maxTokenAge !== undefined && { maxTokenAge: maxAgeSeconds }),
   };
   const mapping = options.claimsMapping ?? {};
   const dpop =
     "dpop" in options ? createDpopVerifier(options.dpop, clockToleranceSeconds) : undefined;
-  return createAuthenticatingInterceptor(
-    createTokenAuthenticator(
-      async (token) => toContext(await verifyJwt(token, keys, expectations), mapping),
-      dpop,
-    ),
-    options.skipMethods,
-  );
+  const verify: Verify = async (token) =>
+    toIdentity(await verifyJwt(token, keys, expectations), mapping, "jwt");
+  const { cache = { ttl: 30_000 } } = options;
+  const identify =
+    cache === false
+      ? verify
+      : cacheIdentities(cache, verify, ({ claims }) => validUntil(claims, maxAgeSeconds));
+  return createAuthenticatingInterceptor(createTokenAuthenticator(identify, dpop), options);
 }
 
 const optionNames: Record<keyof JwtAuthInterceptorOptions, true> = {
@@ -108,61 +103,16 @@ const optionNames: Record<keyof JwtAuthInterceptorOptions, true> = {
   claimsMapping: true,
   maxTokenAge: true,
   clockToleranceSeconds: true,
-  skipMethods: true,
   dpop: true,
+  cache: true,
+  ...commonOptionNames,
 };
 
-/** Seconds, or for `maxTokenAge` the forms of text that jose reads. */
-function checkDuration(name: "clockToleranceSeconds" | "maxTokenAge", value: unknown): void {
-  const isSeconds = typeof value === "number" && Number.isFinite(value) && value >= 0;
-  const isText =
-    name === "maxTokenAge" &&
-    typeof value === "string" &&
-    /^\d+(\.\d+)? ?(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?|y|yrs?|years?)$/i.test(
-      value,
-    );
-  if (!isSeconds && !isText) {
-    const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-    throw new TypeError(
-      `${name} ${shown} must be a number of seconds${name === "maxTokenAge" ? ', or text such as "2h"' : ""}`,
-    );
-  }
+/** Until when a verified token may be remembered, in milliseconds since 1970. */
+function validUntil({ exp, iat }: AuthContext["claims"], maxAgeSeconds: number): number {
+  return Math.min(Number(exp), Number(iat ?? 0) + maxAgeSeconds) * 1000;
 }
 
 function isNothing(value: unknown): boolean {
   return value === undefined || [value].flat().some((item) => item === "" || item === undefined);
-}
-
-function toContext(claims: VerifiedClaims, mapping: ClaimsMapping): AuthContext {
-  const subjectPath = mapping.subject ?? "sub";
-  const subject = claimAt(claims, subjectPath);
-  if (typeof subject !== "string" || subject === "") {
-    throw invalidToken(`token: no subject in "${subjectPath}"`);
-  }
-  const name = claimAt(claims, mapping.name ?? "name");
-  const scopes = claimAt(claims, mapping.scopes ?? "scope");
-  return {
-    subject,
-    ...(typeof name === "string" && { name }),
-    roles: strings(claimAt(claims, mapping.roles ?? "roles")),
-    scopes: typeof scopes === "string" ? scopes.split(" ").filter(Boolean) : strings(scopes),
-    claims,
-    type: "jwt",
-    expiresAt: new Date(claims.exp * 1000),
-  };
-}
-
-function strings(value: unknown): string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string") ? value : [];
-}
-
-/** Reads own properties only: what a prototype has was not in the token. */
-function claimAt(claims: object, path: string): unknown {
-  if (Object.hasOwn(claims, path)) {
-    return Reflect.get(claims, path);
-  }
-  return path.split(".").reduce<unknown>((value, key) => {
-    const isObject = typeof value === "object" && value !== null;
-    return isObject && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
-  }, claims);
 }

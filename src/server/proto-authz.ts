@@ -34,11 +34,7 @@ export function createProtoAuthzInterceptor(
   checkKnownOptions("createProtoAuthzInterceptor", options, optionNames);
   const decide = createDecision(options);
   return (next) => async (req) => {
-    await decide(
-      resolveMethodPolicy(req.method),
-      req.method,
-      req.contextValues.get(authContextKey),
-    );
+    await decide(resolveMethodPolicy(req.method), req, req.contextValues.get(authContextKey));
     return next(req);
   };
 }

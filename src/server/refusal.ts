@@ -53,8 +53,29 @@ export function rechallenge(error: unknown, challenges: readonly string[]): unkn
 }
 
 /** Another credential that is not accepted. `reason` is for the server's log and holds no secret. */
-export function invalidCredentials(reason: string): ConnectError {
-  return refusal("invalid credentials", Code.Unauthenticated, reason);
+export function invalidCredentials(reason: string, cause?: unknown): ConnectError {
+  const refused = refusal("invalid credentials", Code.Unauthenticated, reason);
+  if (cause !== undefined) {
+    Object.assign(Object(refused.cause), { cause });
+  }
+  return refused;
+}
+
+/** A credential that does not count where the call comes from. `reason` is for the server's log. */
+export function forbiddenOrigin(reason: string): ConnectError {
+  return refusal("access denied", Code.PermissionDenied, reason);
+}
+
+const refusalCodes = [Code.Unauthenticated, Code.PermissionDenied, Code.Unavailable];
+
+/**
+ * What code of the user's threw, as a refusal: a `ConnectError` that is one
+ * stays as it is; whatever fails in another way has not accepted the credential.
+ */
+export function toRefusal(error: unknown, what: string): ConnectError {
+  return error instanceof ConnectError && refusalCodes.includes(error.code)
+    ? error
+    : invalidCredentials(`${what} failed`, error);
 }
 
 /** What is needed to judge a credential cannot be reached. */

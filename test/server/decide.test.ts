@@ -11,6 +11,8 @@ function identity(granted: Partial<Pick<AuthContext, "roles" | "scopes">> = {}):
   return { subject: "alice", roles: [], scopes: [], claims: {}, type: "test", ...granted };
 }
 
+const call = (header: HeadersInit = {}) => ({ method, header: new Headers(header) });
+
 /** `allow`, `Unauthenticated`, or the rule that denied. */
 async function decided(
   policy: MethodPolicy,
@@ -18,7 +20,7 @@ async function decided(
   options: FallbackOptions = {},
 ): Promise<string> {
   try {
-    await createDecision(options)(policy, method, who);
+    await createDecision(options)(policy, call(), who);
     return "allow";
   } catch (error) {
     if (error instanceof AuthzDeniedError) {
@@ -228,10 +230,10 @@ describe("the decision", () => {
   test("asks authorize about the call, and only where no rule matches", async () => {
     const authorize = vi.fn(() => true);
     const alice = identity();
-    await createDecision({ authorize })(unspecified, method, alice);
+    await createDecision({ authorize })(unspecified, call(), alice);
     await createDecision({ authorize, rules: [{ name: "r", methods, effect: "allow" }] })(
       unspecified,
-      method,
+      call(),
       alice,
     );
     expect(authorize.mock.calls).toEqual([
@@ -242,7 +244,7 @@ describe("the decision", () => {
   test("passes on the ConnectError of authorize, and keeps another error as the cause", async () => {
     const down = new ConnectError("down", Code.Unavailable);
     const decide = (authorize: () => never) =>
-      createDecision({ authorize })(unspecified, method, identity());
+      createDecision({ authorize })(unspecified, call(), identity());
     await expect(
       decide(() => {
         throw down;
@@ -255,27 +257,34 @@ describe("the decision", () => {
     ).rejects.toMatchObject({ cause: new Error("bug") });
   });
 
-  test("tells the client which scopes are missing, and the log all", async () => {
-    const error = await createDecision({})({ kind: "requires", ...both }, method, identity()).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
+  async function deniedBy(authorization: string, who: AuthContext): Promise<AuthzDeniedError> {
+    const header = { authorization };
+    const denial = createDecision({})({ kind: "requires", ...both }, call(header), who);
+    const error: unknown = await denial.catch((thrown: unknown) => thrown);
     expect.assert(error instanceof AuthzDeniedError);
-    expect(error.authzDetails).toEqual({
-      ruleName: "requires",
-      requiredRoles: ["admin", "owner"],
-      requiredScopes: ["a", "b"],
-    });
-    expect(error.metadata.get("www-authenticate")).toBe(
-      'Bearer error="insufficient_scope", scope="a b"',
-    );
-    const scoped = identity({ scopes: ["a", "b"] });
-    const roleless = await createDecision({})({ kind: "requires", ...both }, method, scoped).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    );
-    expect.assert(roleless instanceof AuthzDeniedError);
-    expect(roleless.metadata.get("www-authenticate")).toBeNull();
+    return error;
+  }
+
+  test.each([
+    { authorization: "Bearer t", challenge: 'Bearer error="insufficient_scope", scope="a b"' },
+    { authorization: "DPoP t", challenge: 'DPoP error="insufficient_scope", scope="a b"' },
+    { authorization: "", challenge: null },
+  ])(
+    "tells who came with $authorization which scopes are missing, and the log all",
+    async (row) => {
+      const error = await deniedBy(row.authorization, identity());
+      expect(error.authzDetails).toEqual({
+        ruleName: "requires",
+        requiredRoles: ["admin", "owner"],
+        requiredScopes: ["a", "b"],
+      });
+      expect(error.metadata.get("www-authenticate")).toBe(row.challenge);
+    },
+  );
+
+  test("asks for no scopes where a role is missing", async () => {
+    const error = await deniedBy("Bearer t", identity({ scopes: ["a", "b"] }));
+    expect(error.metadata.get("www-authenticate")).toBeNull();
   });
 
   test.each<{ name: string; options: object; message: string }>([

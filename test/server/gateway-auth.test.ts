@@ -205,7 +205,7 @@ describe("createGatewayAuthInterceptor", () => {
       name: "a misspelt option",
       options: { trustSource, stripHeader: ["x-a"] },
       message:
-        'createGatewayAuthInterceptor has no option "stripHeader"; there are trustSource, headerMapping, stripHeaders, skipMethods, defaultType',
+        'createGatewayAuthInterceptor has no option "stripHeader"; there are trustSource, headerMapping, stripHeaders, skipMethods, propagateHeaders, propagatedClaims, defaultType',
     },
   ])("rejects $name", ({ options, message }) => {
     const create: (options: never) => unknown = createGatewayAuthInterceptor;

@@ -534,7 +534,7 @@ describe("the options of createJwtAuthInterceptor", () => {
       name: "a misspelt option",
       options: JSON.parse('{"secret":"x","audiance":"x"}'),
       message:
-        'createJwtAuthInterceptor has no option "audiance"; there are jwksUri, secret, publicKey, algorithms, issuer, audience, claimsMapping, maxTokenAge, clockToleranceSeconds, skipMethods, dpop',
+        'createJwtAuthInterceptor has no option "audiance"; there are jwksUri, secret, publicKey, algorithms, issuer, audience, claimsMapping, maxTokenAge, clockToleranceSeconds, dpop, cache, skipMethods, propagateHeaders, propagatedClaims',
     },
     {
       name: "no options",

@@ -233,7 +233,7 @@ describe("createServerAuth", () => {
       onDenied: (denial) => denials.push(denial),
     });
     expect(await outcome(client.whoAmI({}))).toBe("Unauthenticated");
-    expect(denials).toMatchObject([{ error: { cause: new TypeError("bug") } }]);
+    expect(denials).toMatchObject([{ error: { cause: { cause: new TypeError("bug") } } }]);
   });
 
   test("hides identity headers from the handlers of public methods too", async () => {
@@ -322,7 +322,7 @@ describe("createServerAuth", () => {
     {
       name: "something else as the source of internal trust",
       options: { internal: JSON.parse("{}") },
-      message: "internal must be an authentication interceptor",
+      message: "internal must be one or more trust sources or authentication interceptors",
     },
     {
       name: "a plain interceptor as authentication",
