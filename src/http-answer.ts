@@ -5,8 +5,11 @@
 /** The longest answer that is read, in bytes. */
 export const maxAnswerBytes: number = 256 * 1024;
 
-/** The text of an answer. `undefined` where there is more than 256 KiB, which is not read. */
-export async function readText({ body }: Response): Promise<string | undefined> {
+/** The text of an answer. `undefined` where there is more than `maxBytes`, which is not read. */
+export async function readText(
+  { body }: Response,
+  maxBytes: number = maxAnswerBytes,
+): Promise<string | undefined> {
   const reader = body?.getReader();
   const decoder = new TextDecoder();
   let text = "";
@@ -16,7 +19,7 @@ export async function readText({ body }: Response): Promise<string | undefined> 
       break;
     }
     bytes += value.byteLength;
-    if (bytes > maxAnswerBytes) {
+    if (bytes > maxBytes) {
       await reader.cancel().catch(() => {});
       return undefined;
     }

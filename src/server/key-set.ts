@@ -1,19 +1,25 @@
-import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
+import { errors, type JWTVerifyGetKey } from "jose";
 import { isLoopback } from "../loopback.js";
+import { createSteadyClock } from "../steady-clock.js";
+import { type FetchedKeySet, fetchKeySet } from "./fetch-key-set.js";
 import { cannotVerify } from "./refusal.js";
 
-const maxAgeMs = 10 * 60_000;
-const maxBytes = 50 * 1024;
-const firstBackoffMs = 1_000;
-const maxBackoffMs = 120_000;
+const refreshAfterMs = 10 * 60_000;
+const waitAfterMs = 20 * 60_000;
+const cooldownMs = 30_000;
 
 /**
  * The keys at a JWKS URL (RFC 7517 §5). They are fetched when the first token
- * comes, again for an unknown key (at most every 30 s), and every 10 minutes
- * in the background. What is there goes on working while the URL does not
- * answer, or answers with something that is no key set: 50 KiB at most, not
- * empty, no redirect. Without any keys, or for an unknown one, a failing URL is
- * `Unavailable`, and is asked again after a backoff.
+ * comes, again for an unknown key (at most every 30 s), and in the background
+ * when they are 10 minutes old. Where no call came for 20 minutes, the next
+ * one waits for them: a key may have been withdrawn meanwhile.
+ *
+ * What is there goes on working while the URL does not answer, or answers with
+ * something that is no key set (`fetchKeySet`). Without any keys, or for an
+ * unknown one, a failing URL is `Unavailable`, and is asked again after a
+ * backoff of 1 s × 1.6ⁿ, ±20 %, at most 120 s.
+ *
+ * A key is found by `kid` and `alg`. Where several fit, none is taken.
  *
  * Throws `TypeError` where `jwksUri` is no https URL (http only on loopback).
  */
@@ -21,38 +27,63 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
   const url = parseJwksUri(jwksUri);
   // a query may hold a key
   const shown = `${url.origin}${url.pathname}`;
+  const now = createSteadyClock();
+  let known: JWTVerifyGetKey | undefined;
   let fetchedAt = 0;
   let failures = 0;
   let retryAt = 0;
+  let pending: Promise<FetchedKeySet> | undefined;
 
-  const keys = createRemoteJWKSet(url, {
-    cacheMaxAge: Number.POSITIVE_INFINITY,
-    [customFetch]: async (resource, init) => {
-      if (Date.now() < retryAt) {
-        throw cannotVerify(`${shown} failed and is not asked again yet`);
-      }
-      try {
-        const response = await fetch(resource, init);
-        const body = await readKeySet(response);
-        failures = 0;
-        fetchedAt = Date.now();
-        return new Response(body);
-      } catch (error) {
-        const backoff = Math.min(firstBackoffMs * 1.6 ** failures, maxBackoffMs);
-        failures += 1;
-        retryAt = Date.now() + backoff * (0.8 + 0.4 * Math.random());
-        const reason = error instanceof Error ? error.message : "unknown failure";
-        throw cannotVerify(`${shown}: ${reason}`);
-      }
-    },
-  });
-
-  return (header, token) => {
-    if (keys.jwks() !== undefined && Date.now() - fetchedAt > maxAgeMs && !keys.reloading) {
-      // in the background: the keys at hand serve until it is done
-      keys.reload().catch(() => {});
+  async function load(): Promise<FetchedKeySet> {
+    const fetched = await fetchKeySet(url);
+    pending = undefined;
+    if (fetched.keys === undefined) {
+      const backoffMs = 1000 * 1.6 ** failures * (0.8 + Math.random() * 0.4);
+      failures += 1;
+      retryAt = now() + Math.min(backoffMs, 120_000);
+    } else {
+      known = fetched.keys;
+      fetchedAt = now();
+      failures = 0;
     }
-    return keys(header, token);
+    return fetched;
+  }
+
+  async function loadOrThrow(): Promise<JWTVerifyGetKey> {
+    if (pending === undefined && now() < retryAt) {
+      throw cannotVerify(`${shown} failed and is not asked again yet`);
+    }
+    pending ??= load();
+    const { keys, failure } = await pending;
+    if (keys === undefined) {
+      throw cannotVerify(`${shown}: ${failure}`);
+    }
+    return keys;
+  }
+
+  /** What there is, after asking for more where it is old. */
+  async function refreshed(keys: JWTVerifyGetKey): Promise<JWTVerifyGetKey> {
+    if (now() - fetchedAt < refreshAfterMs || now() < retryAt) {
+      return keys;
+    }
+    const isForgotten = now() - Math.max(fetchedAt, retryAt) > waitAfterMs;
+    pending ??= load();
+    return isForgotten ? ((await pending).keys ?? keys) : keys;
+  }
+
+  return async (header, token) => {
+    const keys = await (known === undefined ? loadOrThrow() : refreshed(known));
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) {
+        throw error;
+      }
+    }
+    // others may have come while this one was looking
+    const isCooling = now() - fetchedAt < cooldownMs;
+    const newer = isCooling ? (known ?? keys) : await loadOrThrow();
+    return newer(header, token);
   };
 }
 
@@ -72,43 +103,4 @@ function parseJwksUri(jwksUri: string): URL {
     );
   }
   return url;
-}
-
-async function readKeySet(response: Response): Promise<string> {
-  if (response.status !== 200) {
-    await response.body?.cancel();
-    throw new Error(`status ${response.status}`);
-  }
-  const text = await readLimited(response);
-  if (!isKeySet(text)) {
-    throw new Error("no key set");
-  }
-  return text;
-}
-
-/** Whether it has a key that signatures can be verified with. An empty set would lock everybody out. */
-function isKeySet(text: string): boolean {
-  try {
-    const { keys }: { keys?: unknown } = JSON.parse(text) ?? {};
-    return (
-      Array.isArray(keys) &&
-      keys.every((key: unknown) => typeof key === "object" && key !== null) &&
-      keys.some(({ kty }: { kty?: unknown }) => ["RSA", "EC", "OKP"].includes(String(kty)))
-    );
-  } catch {
-    return false;
-  }
-}
-
-async function readLimited(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > maxBytes) {
-      throw new Error(`more than ${maxBytes} bytes`); // leaving the loop cancels the body
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
