@@ -25,7 +25,7 @@ export function toIdentity(
 ): AuthContext {
   const subjectPath = mapping.subject ?? "sub";
   const subject = claimAt(claims, subjectPath);
-  if (typeof subject !== "string" || subject === "") {
+  if (typeof subject !== "string" || subject.trim() === "") {
     throw invalidToken(`token: no subject in "${subjectPath}"`);
   }
   const name = claimAt(claims, mapping.name ?? "name");

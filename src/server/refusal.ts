@@ -84,7 +84,9 @@ export function cannotVerify(reason: string): ConnectError {
 }
 
 function refusal(message: string, code: Code, reason: string, metadata?: HeadersInit) {
-  return new ConnectError(message, code, metadata, undefined, new Error(reason));
+  // a name in a token may have line breaks, and would write lines of its own into the log
+  const line = reason.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\ufffd");
+  return new ConnectError(message, code, metadata, undefined, new Error(line));
 }
 
 function challenged(challenges: readonly string[]): [string, string][] {

@@ -1,5 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { maxCredentialBytes } from "../headers.js";
 import type { JwtKeys } from "./jwt-keys.js";
 import { invalidToken } from "./refusal.js";
 
@@ -16,6 +17,9 @@ export type VerifiedClaims = JWTPayload & { readonly exp: number };
 
 /** RFC 7519 §5.1, RFC 9068 §2.1. Others are tokens of another kind, such as DPoP proofs. */
 const tokenTypes = new Set(["jwt", "at+jwt"]);
+
+/** Claims of id tokens (OpenID Connect Core §3.3.2.11) and security events (RFC 8417 §2.2), whose type may be JWT. */
+const foreignClaims = ["at_hash", "c_hash", "s_hash", "events"];
 
 /**
  * Verifies a signed token and its time claims (RFC 7519 §7.2, RFC 8725).
@@ -53,7 +57,10 @@ export async function verifyJwt(
     }
     throw invalidToken(`token: ${error instanceof Error ? error.message : "not verified"}`);
   }
-  const { typ } = verified.protectedHeader;
+  const { typ, crit, b64 } = verified.protectedHeader;
+  if (crit !== undefined || b64 !== undefined) {
+    throw invalidToken("token: extensions of JWS are not known here (RFC 7515 §4.1.11, RFC 7797)");
+  }
   if (typ !== undefined && !(typeof typ === "string" && tokenTypes.has(mediaType(typ)))) {
     throw invalidToken(`token: typ ${JSON.stringify(typ)} is another kind of token`);
   }
@@ -65,6 +72,9 @@ export async function verifyJwt(
  * spellings of the same bytes only one passes, so that a token can be a key.
  */
 export function formProblem(token: string): string | undefined {
+  if (token.length > maxCredentialBytes) {
+    return `more than ${maxCredentialBytes} bytes`;
+  }
   const segments = token.split(".");
   if (segments.length !== 3) {
     return `${segments.length} segments, a signed token has three`;
@@ -80,6 +90,10 @@ function mediaType(typ: string): string {
 }
 
 function checkClaims(claims: JWTPayload, toleranceSeconds: number): VerifiedClaims {
+  const foreign = foreignClaims.find((name) => Object.hasOwn(claims, name));
+  if (foreign !== undefined) {
+    throw invalidToken(`token: "${foreign}" is a claim of another kind of token`);
+  }
   const { exp, iat } = claims;
   // a time that a Date can hold, ECMA-262 §21.4.1.1
   if (typeof exp !== "number" || !(Math.abs(exp) <= 8.64e12)) {
