@@ -66,7 +66,8 @@ export function resolveJwtKeys(options: JwtKeyOptions): JwtKeys {
     }
     return { key, algorithms };
   }
-  if (publicKey === undefined || publicKey?.type !== "public") {
+  const isKey = publicKey instanceof KeyObject || publicKey instanceof CryptoKey;
+  if (!isKey || publicKey.type !== "public") {
     throw new TypeError("publicKey must be a public CryptoKey or KeyObject");
   }
   const fitting = algorithmsOf(publicKey);
@@ -80,8 +81,8 @@ function chooseAlgorithms(
   fallback: readonly string[] = fitting,
 ): string[] {
   const chosen = options.algorithms ?? fallback;
-  const wrong = chosen.find((algorithm) => !fitting.includes(algorithm));
-  if (wrong !== undefined || chosen.length === 0) {
+  const isList = Array.isArray(chosen) && chosen.length > 0;
+  if (!isList || !chosen.every((algorithm) => fitting.includes(algorithm))) {
     throw new TypeError(
       `algorithms ${JSON.stringify(chosen)} must be of those that ${what} is used with: ${fitting.join(", ")}`,
     );
@@ -110,11 +111,6 @@ function keyObjectFacts(key: KeyObject): KeyFacts {
   switch (key.asymmetricKeyType) {
     case "rsa":
       return { algorithms: rsa, modulusLength: details?.modulusLength };
-    case "rsa-pss":
-      return {
-        algorithms: rsa.filter((name) => name.startsWith("PS")),
-        modulusLength: details?.modulusLength,
-      };
     case "ec":
       return curveFacts(details?.namedCurve);
     case "ed25519":
@@ -124,14 +120,17 @@ function keyObjectFacts(key: KeyObject): KeyFacts {
   }
 }
 
-function cryptoKeyFacts(key: CryptoKey): KeyFacts {
-  const { algorithm } = key;
+function cryptoKeyFacts({ algorithm, usages }: CryptoKey): KeyFacts {
+  if (!usages.includes("verify")) {
+    throw new TypeError('publicKey must have the usage "verify"');
+  }
   switch (algorithm.name) {
     case "RSASSA-PKCS1-v1_5":
     case "RSA-PSS": {
       const { hash, modulusLength } = algorithm as RsaHashedKeyAlgorithm;
       const family = algorithm.name === "RSA-PSS" ? "PS" : "RS";
-      return { algorithms: [hash.name.replace("SHA-", family)], modulusLength };
+      const name = hash.name.replace("SHA-", family);
+      return { algorithms: rsa.filter((known) => known === name), modulusLength };
     }
     case "ECDSA":
       return curveFacts((algorithm as EcKeyAlgorithm).namedCurve);

@@ -98,8 +98,12 @@ function parseJwksUri(jwksUri: string): URL {
     throw new TypeError("jwksUri must have no user name and password: they are not sent");
   }
   if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLoopback(url))) {
+    // what stands before "@" or in a query may be secret
+    const shown = String(jwksUri)
+      .replace(/[?#].*$/s, "")
+      .replace(/^.*@/s, "");
     throw new TypeError(
-      `jwksUri ${JSON.stringify(jwksUri)} must be an https URL (http only on loopback)`,
+      `jwksUri ${JSON.stringify(shown)} must be an https URL (http only on loopback)`,
     );
   }
   return url;
