@@ -4,9 +4,10 @@ import { benchBundleSize } from "./bundle-size.js";
 import { benchClientCall } from "./client-call.js";
 import { benchOAuthCall } from "./oauth-call.js";
 import { benchPluginScale, benchPluginStart } from "./plugin-speed.js";
-import { benchPublicMethods } from "./public-methods.js";
+import { benchPolicyScale } from "./policy-scale.js";
 import { updateReadme } from "./readme.js";
 import { formatJson, formatTable, isWithinBound, type Row } from "./row.js";
+import { benchServerCall } from "./server-call.js";
 
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +27,8 @@ const { values: options } = parseArgs({
 const groups = new Map<string, () => Promise<Row[]>>([
   ["client", benchClientCall],
   ["oauth", benchOAuthCall],
-  ["server", benchPublicMethods],
+  ["server", benchServerCall],
+  ["policy", benchPolicyScale],
   ["bundle", benchBundleSize],
   ["start", benchPluginStart],
   ["scale", () => benchPluginScale(options.full)],

@@ -13,17 +13,31 @@ import {
   file_google_protobuf_empty,
 } from "@bufbuild/protobuf/wkt";
 import { createContextValues, type Interceptor, type UnaryRequest } from "@connectrpc/connect";
-import { definePolicies, getPublicMethods, type ServicePolicies } from "connectrpc-auth";
-import { createJwtAuthInterceptor, createServerAuth } from "connectrpc-auth/server";
+import {
+  definePolicies,
+  getPublicMethods,
+  type MethodPolicyInit,
+  type ServicePolicies,
+} from "connectrpc-auth";
+import {
+  type Authenticator,
+  createJwtAuthInterceptor,
+  createServerAuth,
+} from "connectrpc-auth/server";
 import { compare, type Subject } from "./compare.js";
 import type { Row } from "./row.js";
 
 const methodsPerService = 10;
 
-/** Authorizing a call on a server with many public methods, against one with few. */
-export async function benchPublicMethods(): Promise<Row[]> {
-  const many = publicServices(1000);
-  const few = publicServices(1);
+/** Deciding on a call on a server with many methods, against one with few. */
+export async function benchPolicyScale(): Promise<Row[]> {
+  const many = services(1000, { kind: "public" });
+  const few = services(1, { kind: "public" });
+  const requires: MethodPolicyInit = {
+    kind: "requires",
+    roles: ["admin"],
+    scopes: ["users:write"],
+  };
   const common = { against: "the same with 10", unit: "ratio", bound: 1.1, aim: 1 } as const;
   const options = { rounds: 200, callsPerRound: 2000 };
   return [
@@ -37,18 +51,39 @@ export async function benchPublicMethods(): Promise<Row[]> {
       name: "createServerAuth with 10,000 public methods",
       value: await compare(throughServerAuth(many), throughServerAuth(few), options),
     },
+    {
+      ...common,
+      name: "createServerAuth with 10,000 methods that require a role",
+      value: await compare(
+        throughServerAuth(services(1000, requires)),
+        throughServerAuth(services(1, requires)),
+        options,
+      ),
+    },
   ];
 }
 
 const jwtAuth = (skipMethods: readonly string[]) =>
   createJwtAuthInterceptor({ secret: "s".repeat(32), skipMethods });
 
+/** Takes no time, so that what is compared is the policy. */
+const authenticate: Authenticator = {
+  identityHeaders: [],
+  authenticate: async () => ({
+    subject: "alice",
+    roles: ["admin"],
+    scopes: ["users:write"],
+    claims: {},
+    type: "bench",
+  }),
+};
+
 function throughJwtAuth(policies: readonly ServicePolicies[]): Subject {
   return calls(jwtAuth(getPublicMethods(policies)), policies);
 }
 
 function throughServerAuth(policies: readonly ServicePolicies[]): Subject {
-  const [interceptor] = createServerAuth({ policies, authenticate: jwtAuth([]) }).interceptors;
+  const [interceptor] = createServerAuth({ policies, authenticate }).interceptors;
   if (interceptor === undefined) {
     throw new Error("createServerAuth has no interceptor");
   }
@@ -99,14 +134,14 @@ function requestTo(service: DescService, method: DescMethodUnary): UnaryRequest 
   };
 }
 
-function publicServices(count: number): ServicePolicies[] {
+function services(count: number, policy: MethodPolicyInit): ServicePolicies[] {
   const registry = buildServices(count);
   return Array.from({ length: count }, (_, index) => {
-    const service = registry.getService(`acme.bench.v1.Public${index}Service`);
+    const service = registry.getService(`acme.bench.v1.Service${index}`);
     if (service === undefined) {
       throw new Error(`service ${index} was not built`);
     }
-    const policies = service.methods.map(({ localName }) => [localName, { kind: "public" }]);
+    const policies = service.methods.map(({ localName }) => [localName, policy]);
     return definePolicies(service, Object.fromEntries(policies));
   });
 }
@@ -123,7 +158,7 @@ function buildServices(count: number): FileRegistry {
     syntax: "proto3",
     dependency: [file_google_protobuf_empty.proto.name],
     service: Array.from({ length: count }, (_, index) => ({
-      name: `Public${index}Service`,
+      name: `Service${index}`,
       method,
     })),
   });
