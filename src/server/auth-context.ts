@@ -72,21 +72,25 @@ type Request = Parameters<AnyFn>[0];
 type Response = Awaited<ReturnType<AnyFn>>;
 
 /**
- * Goes on with a call as this caller, up to the last message of a stream. The
- * call gets context values of its own: an adapter may give the same object to
- * every call, and what is true of one call must not be read in another.
+ * Goes on with a call as this caller, up to the last message of a stream.
+ * `ownContextValues`: those that the call alone has, see `ownValues`.
  */
 export async function runAs(
   context: AuthContext | undefined,
   next: AnyFn,
   req: Request,
+  ownContextValues: ContextValues,
 ): Promise<Response> {
-  const contextValues = ownValues(req.contextValues).set(authContextKey, context);
+  const contextValues = ownContextValues.set(authContextKey, context);
   const res = await runInContext(context, () => next({ ...req, contextValues }));
   return res.stream ? { ...res, message: iterateAs(context, res.message) } : res;
 }
 
-/** Context values that are written to here, and read from `given` where they are not. */
+/**
+ * Context values that are written to here, and read from `given` where they are
+ * not. An adapter may give the same object to every call, and what is true of
+ * one call must not be read in another.
+ */
 export function ownValues(given: ContextValues): ContextValues {
   const own = createContextValues();
   const written = new Set<symbol>();

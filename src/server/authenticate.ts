@@ -99,17 +99,18 @@ export function createAuthenticatingInterceptor(
   };
   const interceptor: Interceptor = (next) => async (req) => {
     if (isSkipped(req.method)) {
-      const contextValues = cleanHeaders(req, [complete]);
-      return next({ ...req, contextValues });
+      const contextValues = cleanHeaders(req, complete.identityHeaders);
+      // a call within a call is not that of the outer caller
+      return runAs(contextValues.get(authContextKey), next, req, contextValues);
     }
-    const responseHeader = new Headers();
-    const identity = await identifyBy(complete, { ...req, responseHeader });
+    const call = incomingCall(req);
+    const identity = await identifyBy(complete, call);
     if (identity === undefined) {
       throw missingCredentials(challengesOf([complete]));
     }
-    const contextValues = cleanHeaders(req, [complete]);
+    const contextValues = cleanHeaders(req, complete.identityHeaders);
     propagateIdentity(complete, req.header, identity);
-    return respondWith(responseHeader, () => runAs(identity, next, { ...req, contextValues }));
+    return respondWith(call, () => runAs(identity, next, req, contextValues));
   };
   return Object.assign(interceptor, complete);
 }
@@ -138,26 +139,59 @@ export function propagateIdentity(by: Authenticator, header: Headers, identity: 
 }
 
 /**
- * Deletes the headers that carry identities: those of these authentications,
- * and the `x-auth-*` that the caller wrote. Returns context values which say
- * so to interceptors that follow.
+ * Deletes the headers that carry identities: these, and the `x-auth-*` that
+ * the caller wrote. Returns context values of the call's own, which say so to
+ * interceptors that follow.
  */
 export function cleanHeaders(
   req: { readonly header: Headers; readonly contextValues: ContextValues },
-  authenticators: readonly Authenticator[],
+  identityHeaders: readonly string[],
 ): ContextValues {
-  const names = authenticators.flatMap(({ identityHeaders }) => identityHeaders);
-  deleteHeaders(req.header, req.contextValues.get(cleanedKey) ? names : [...authHeaders, ...names]);
+  const isCleaned = req.contextValues.get(cleanedKey);
+  deleteHeaders(req.header, isCleaned ? identityHeaders : [...authHeaders, ...identityHeaders]);
   return ownValues(req.contextValues).set(cleanedKey, true);
 }
 
-/** Adds headers to a response, or to the error in its place. Those of a stream are sent with its first message. */
+/** A call as authentication sees it, with headers for its response that are made when they are needed. */
+export interface AnsweredCall extends IncomingCall {
+  readonly responseHeader: Headers;
+  /** Whether there is anything in `responseHeader`. */
+  readonly hasResponseHeader: boolean;
+}
+
+/** What authentication sees of a request. */
+export function incomingCall(req: Omit<IncomingCall, "responseHeader">): AnsweredCall {
+  const { header, url, requestMethod, method, signal } = req;
+  let responseHeader: Headers | undefined;
+  return {
+    header,
+    url,
+    requestMethod,
+    method,
+    signal,
+    get responseHeader() {
+      responseHeader ??= new Headers();
+      return responseHeader;
+    },
+    get hasResponseHeader() {
+      return responseHeader !== undefined;
+    },
+  };
+}
+
+/**
+ * Adds the headers of an answered call to its response, or to the error in its
+ * place. Those of a stream are sent with its first message.
+ */
 export async function respondWith<T extends { readonly header: Headers }>(
-  responseHeader: Headers,
+  call: AnsweredCall,
   respond: () => Promise<T>,
 ): Promise<T> {
+  if (!call.hasResponseHeader) {
+    return respond();
+  }
   const addTo = (header: Headers) => {
-    for (const [name, value] of responseHeader) {
+    for (const [name, value] of call.responseHeader) {
       header.set(name, value);
     }
   };

@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { authorizationHeader, dpopHeader } from "../headers.js";
 import { methodName } from "../policy/method-policy.js";
-import type { Authenticator } from "./authenticate.js";
 import type { Admission } from "./gatekeeper.js";
 
 /** What is compared of a call, to know it again. */
@@ -24,14 +23,9 @@ export interface GatedCalls {
 }
 
 /** Makes the way from the gate of one `createServerAuth` to its interceptor. */
-export function createGatedCalls(authenticators: readonly Authenticator[]): GatedCalls {
+export function createGatedCalls(identityHeaders: readonly string[]): GatedCalls {
   const storage = new AsyncLocalStorage<{ readonly call: CallId; admission?: Admission }>();
-  const credentials = [
-    authorizationHeader,
-    dpopHeader,
-    "cookie",
-    ...authenticators.flatMap(({ identityHeaders }) => identityHeaders),
-  ];
+  const credentials = [authorizationHeader, dpopHeader, "cookie", ...identityHeaders];
   const isSame = (a: CallId, b: CallId) =>
     methodName(a.method) === methodName(b.method) &&
     credentials.every((name) => a.header.get(name) === b.header.get(name));

@@ -5,7 +5,14 @@ import { createMethodMatcher } from "../policy/method-pattern.js";
 import type { ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import type { AuthContext } from "./auth-context.js";
-import { type Authenticator, challengesOf, type IncomingCall, identifyBy } from "./authenticate.js";
+import {
+  type AnsweredCall,
+  type Authenticator,
+  challengesOf,
+  type IncomingCall,
+  identifyBy,
+  incomingCall,
+} from "./authenticate.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
 import { AuthzDeniedError, missingCredentials, toRefusal } from "./refusal.js";
 
@@ -52,8 +59,8 @@ export interface Admission {
   readonly identity: AuthContext | undefined;
   /** What found the identity. */
   readonly by: Authenticator | undefined;
-  /** Headers for the response. */
-  readonly responseHeader: Headers;
+  /** The call, with headers for its response. */
+  readonly call: AnsweredCall;
 }
 
 /** Decides on the calls of a server. */
@@ -89,53 +96,53 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
   const decide = createDecision(options);
 
   /** The first authentication whose credential a call has decides who calls. */
-  async function identify(call: IncomingCall, by: readonly Authenticator[]) {
-    for (const authenticator of by) {
-      const identity = await identifyBy(authenticator, call);
+  async function identify(call: AnsweredCall, candidates: readonly Authenticator[]) {
+    for (const by of candidates) {
+      const identity = await identifyBy(by, call);
       if (identity !== undefined) {
-        return { identity, by: authenticator };
+        return { identity, by, call };
       }
     }
-    return nobody;
-  }
-
-  async function admit(call: IncomingCall & { readonly responseHeader: Headers }) {
-    if (isExempt(call.method)) {
-      return nobody;
-    }
-    let found: Pick<Admission, "identity" | "by"> = nobody;
-    try {
-      const policy = policies.get(call.method);
-      if (policy === undefined) {
-        throw new AuthzDeniedError({ ruleName: "no policy" });
-      }
-      if (policy.kind === "public") {
-        return identifyOnPublic ? await identify(call, authenticators).catch(() => nobody) : nobody;
-      }
-      const candidates = policy.kind === "internal" ? internals : authenticators;
-      found = await identify(call, candidates);
-      if (found.identity === undefined) {
-        throw missingCredentials(challengesOf(candidates));
-      }
-      await decide(policy, call, found.identity);
-      return found;
-    } catch (error) {
-      const refusal = error instanceof ConnectError ? error : toRefusal(error, "authentication");
-      tell(onDenied, { error: refusal, method: call.method, identity: found.identity });
-      throw refusal;
-    }
+    return nobodyIn(call);
   }
 
   return {
     authenticators: [...authenticators, ...internals],
-    async admit(call) {
-      const responseHeader = new Headers();
-      return { ...(await admit({ ...call, responseHeader })), responseHeader };
+    async admit(request) {
+      const call = incomingCall(request);
+      let found: Admission = nobodyIn(call);
+      if (isExempt(call.method)) {
+        return found;
+      }
+      try {
+        const policy = policies.get(call.method);
+        if (policy === undefined) {
+          throw new AuthzDeniedError({ ruleName: "no policy" });
+        }
+        if (policy.kind === "public") {
+          return identifyOnPublic
+            ? await identify(call, authenticators).catch(() => nobodyIn(incomingCall(request)))
+            : found;
+        }
+        const candidates = policy.kind === "internal" ? internals : authenticators;
+        found = await identify(call, candidates);
+        if (found.identity === undefined) {
+          throw missingCredentials(challengesOf(candidates));
+        }
+        await decide(policy, call, found.identity);
+        return found;
+      } catch (error) {
+        const refusal = error instanceof ConnectError ? error : toRefusal(error, "authentication");
+        tell(onDenied, { error: refusal, method: call.method, identity: found.identity });
+        throw refusal;
+      }
     },
   };
 }
 
-const nobody = { identity: undefined, by: undefined };
+function nobodyIn(call: AnsweredCall): Admission {
+  return { identity: undefined, by: undefined, call };
+}
 
 /** What a hook does, now or later, must not change the answer. */
 async function tell(onDenied: AdmissionOptions["onDenied"], denial: Denial): Promise<void> {

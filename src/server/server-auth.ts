@@ -42,7 +42,8 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
   checkKnownOptions("createServerAuth", options, optionNames);
   const { policies, exempt = [] } = options;
   const { admit, authenticators } = createGatekeeper(options);
-  const gatedCalls = createGatedCalls(authenticators);
+  const identityHeaders = authenticators.flatMap((authenticator) => authenticator.identityHeaders);
+  const gatedCalls = createGatedCalls(identityHeaders);
   // Tells calls that passed this very instance from others.
   const passedKey = createContextKey(false, { description: "connectrpc-auth: call has passed" });
 
@@ -50,12 +51,12 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     if (req.contextValues.get(passedKey)) {
       return next(req); // it stands in the chain twice
     }
-    const { identity, by, responseHeader } = gatedCalls.take(req) ?? (await admit(req));
-    const contextValues = cleanHeaders(req, authenticators).set(passedKey, true);
+    const { identity, by, call } = gatedCalls.take(req) ?? (await admit(req));
+    const contextValues = cleanHeaders(req, identityHeaders).set(passedKey, true);
     if (identity !== undefined && by !== undefined) {
       propagateIdentity(by, req.header, identity);
     }
-    return respondWith(responseHeader, () => runAs(identity, next, { ...req, contextValues }));
+    return respondWith(call, () => runAs(identity, next, req, contextValues));
   };
 
   return {
