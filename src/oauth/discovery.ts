@@ -178,7 +178,7 @@ type Document =
   | { readonly metadata?: never; readonly missing: AuthClientError };
 
 /** Throws `TypeError` for what is neither an https URL nor on loopback, and for a password in it. */
-function checkUrl(option: string, url: string): URL {
+export function checkUrl(option: string, url: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.username || parsed?.password) {
     throw new TypeError(`${option} must have no user name and no password`);
@@ -191,7 +191,8 @@ function checkUrl(option: string, url: string): URL {
   return parsed;
 }
 
-function isSecure(url: string): boolean {
+/** Whether a URL is https, or http on loopback. */
+export function isSecure(url: string): boolean {
   const parsed = new URL(url);
   return parsed.protocol === "https:" || (parsed.protocol === "http:" && isLoopback(parsed));
 }

@@ -277,7 +277,10 @@ function ownLifetimeMs(token: string, start: number): number {
     : Math.min(end - start, maxLifetimeSeconds * 1000);
 }
 
-function authenticationOf(options: TokenEndpointOptions): ClientAuthentication {
+/** How a client authenticates by these options. Throws `TypeError` where they do not say it, or twice. */
+export function authenticationOf(
+  options: Pick<TokenEndpointOptions, "clientId" | "clientSecret" | "clientAuthentication">,
+): ClientAuthentication {
   const { clientId, clientSecret, clientAuthentication } = options;
   if (typeof clientId !== "string" || clientId === "") {
     throw new TypeError("clientId must be a string that is not empty");
