@@ -265,11 +265,6 @@ describe("resolveJwtKeys rejects", () => {
     },
     { name: "Ed448", key: () => generateKeyPairSync("ed448").publicKey, message: noSigner },
     { name: "X25519", key: () => generateKeyPairSync("x25519").publicKey, message: noSigner },
-    {
-      name: "DSA",
-      key: () => generateKeyPairSync("dsa", { modulusLength: 2048 }).publicKey,
-      message: noSigner,
-    },
   ])("$name for a publicKey", async ({ key, message }) => {
     const options = untyped({ publicKey: await key() });
     expect(() => resolveJwtKeys(options)).toThrow(new TypeError(message));
