@@ -75,15 +75,19 @@ type Response = Awaited<ReturnType<AnyFn>>;
  * Goes on with a call as this caller, up to the last message of a stream.
  * `ownContextValues`: those that the call alone has, see `ownValues`.
  */
-export async function runAs(
+export function runAs(
   context: AuthContext | undefined,
   next: AnyFn,
   req: Request,
   ownContextValues: ContextValues,
 ): Promise<Response> {
   const contextValues = ownContextValues.set(authContextKey, context);
-  const res = await runInContext(context, () => next({ ...req, contextValues }));
-  return res.stream ? { ...res, message: iterateAs(context, res.message) } : res;
+  const response = runInContext(context, () => next({ ...req, contextValues }));
+  return req.stream
+    ? response.then((res) =>
+        res.stream ? { ...res, message: iterateAs(context, res.message) } : res,
+      )
+    : response;
 }
 
 /**

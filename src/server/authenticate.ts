@@ -104,26 +104,23 @@ export function createAuthenticatingInterceptor(
       return runAs(contextValues.get(authContextKey), next, req, contextValues);
     }
     const call = incomingCall(req);
-    const identity = await identifyBy(complete, call);
+    const identity = checkFound(await complete.authenticate(call));
     if (identity === undefined) {
       throw missingCredentials(challengesOf([complete]));
     }
     const contextValues = cleanHeaders(req, complete.identityHeaders);
     propagateIdentity(complete, req.header, identity);
-    return respondWith(call, () => runAs(identity, next, req, contextValues));
+    const respond = () => runAs(identity, next, req, contextValues);
+    return await (call.hasResponseHeader ? respondWith(call, respond) : respond());
   };
   return Object.assign(interceptor, complete);
 }
 
 /**
- * Who is calling. `null` counts as `undefined`. What is no identity is refused:
- * it would pass where any identity does.
+ * What an authentication found. `null` counts as `undefined`. What is no
+ * identity is refused: it would pass where any identity does.
  */
-export async function identifyBy(
-  authenticator: Authenticator,
-  call: IncomingCall,
-): Promise<AuthContext | undefined> {
-  const identity: AuthContext | null | undefined = await authenticator.authenticate(call);
+export function checkFound(identity: AuthContext | null | undefined): AuthContext | undefined {
   return identity === undefined || identity === null ? undefined : checkIdentity(identity);
 }
 
@@ -187,9 +184,6 @@ export async function respondWith<T extends { readonly header: Headers }>(
   call: AnsweredCall,
   respond: () => Promise<T>,
 ): Promise<T> {
-  if (!call.hasResponseHeader) {
-    return respond();
-  }
   const addTo = (header: Headers) => {
     for (const [name, value] of call.responseHeader) {
       header.set(name, value);

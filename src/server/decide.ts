@@ -23,12 +23,15 @@ export interface FallbackOptions {
   readonly defaultPolicy?: "allow" | "deny";
 }
 
-/** Returns where a call may pass. Throws `Unauthenticated` or `PermissionDenied` where not. */
+/**
+ * Returns where a call may pass, with a promise where `authorize` has to be asked.
+ * Throws `Unauthenticated` or `PermissionDenied` where not.
+ */
 export type Decide = (
   policy: MethodPolicy,
   call: { readonly method: DescMethod; readonly header: Headers },
   identity: AuthContext | undefined,
-) => Promise<void>;
+) => Promise<void> | undefined;
 
 /**
  * The decision on a call:
@@ -51,13 +54,14 @@ export function createDecision(options: FallbackOptions): Decide {
   }
   const findRule = createRuleMatcher(options.rules ?? []);
 
-  return async (policy, { method, header }, identity) => {
+  return (policy, { method, header }, identity) => {
     switch (policy.kind) {
       case "public": // 1
         return;
       case "internal": // 2
       case "requires": // 3
-        return checkRequirements(policy, header, identity);
+        checkRequirements(policy, header, identity);
+        return;
       case "authenticated": // 4
         return;
       case "denied": // 4
@@ -80,6 +84,7 @@ export function createDecision(options: FallbackOptions): Decide {
     if (defaultPolicy === "deny") {
       throw identity ? new AuthzDeniedError({ ruleName: "defaultPolicy" }) : missingCredentials(); // 7
     }
+    return;
   };
 }
 

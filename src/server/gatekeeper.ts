@@ -9,8 +9,8 @@ import {
   type AnsweredCall,
   type Authenticator,
   challengesOf,
+  checkFound,
   type IncomingCall,
-  identifyBy,
   incomingCall,
 } from "./authenticate.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
@@ -98,7 +98,7 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
   /** The first authentication whose credential a call has decides who calls. */
   async function identify(call: AnsweredCall, candidates: readonly Authenticator[]) {
     for (const by of candidates) {
-      const identity = await identifyBy(by, call);
+      const identity = checkFound(await by.authenticate(call));
       if (identity !== undefined) {
         return { identity, by, call };
       }
@@ -129,7 +129,10 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
         if (found.identity === undefined) {
           throw missingCredentials(challengesOf(candidates));
         }
-        await decide(policy, call, found.identity);
+        const asked = decide(policy, call, found.identity);
+        if (asked !== undefined) {
+          await asked;
+        }
         return found;
       } catch (error) {
         const refusal = error instanceof ConnectError ? error : toRefusal(error, "authentication");

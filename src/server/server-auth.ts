@@ -56,7 +56,8 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     if (identity !== undefined && by !== undefined) {
       propagateIdentity(by, req.header, identity);
     }
-    return respondWith(call, () => runAs(identity, next, req, contextValues));
+    const respond = () => runAs(identity, next, req, contextValues);
+    return await (call.hasResponseHeader ? respondWith(call, respond) : respond());
   };
 
   return {

@@ -59,12 +59,14 @@ export function createTokenAuthenticator(
   return {
     identityHeaders: [],
     challenge: challenges.join(", "),
-    async authenticate(call) {
+    authenticate(call) {
       const scheme = readAuthScheme(call.header);
       if (scheme === "bearer") {
         return authenticateBearer(call);
       }
-      return scheme === "dpop" && dpop !== undefined ? authenticateDpop(call, dpop) : undefined;
+      return scheme === "dpop" && dpop !== undefined
+        ? authenticateDpop(call, dpop)
+        : Promise.resolve(undefined);
     },
   };
 }

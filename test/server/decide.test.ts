@@ -243,7 +243,7 @@ describe("the decision", () => {
 
   test("passes on the ConnectError of authorize, and keeps another error as the cause", async () => {
     const down = new ConnectError("down", Code.Unavailable);
-    const decide = (authorize: () => never) =>
+    const decide = async (authorize: () => never) =>
       createDecision({ authorize })(unspecified, call(), identity());
     await expect(
       decide(() => {
@@ -259,8 +259,8 @@ describe("the decision", () => {
 
   async function deniedBy(authorization: string, who: AuthContext): Promise<AuthzDeniedError> {
     const header = { authorization };
-    const denial = createDecision({})({ kind: "requires", ...both }, call(header), who);
-    const error: unknown = await denial.catch((thrown: unknown) => thrown);
+    const decide = async () => createDecision({})({ kind: "requires", ...both }, call(header), who);
+    const error: unknown = await decide().catch((thrown: unknown) => thrown);
     expect.assert(error instanceof AuthzDeniedError);
     return error;
   }
