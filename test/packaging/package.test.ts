@@ -159,7 +159,9 @@ describe("connectrpc-auth", () => {
         "createJwtAuthInterceptor",
         "createMemoryReplayStore",
         "createProtoAuthzInterceptor",
+        "createRedisReplayStore",
         "createServerAuth",
+        "createSessionAuthInterceptor",
         "getAuthContext",
         "getInternalMethods",
         "getPublicMethods",
@@ -170,7 +172,18 @@ describe("connectrpc-auth", () => {
         "setAuthHeaders",
       ],
     },
-    { subpath: "connectrpc-auth/testing", names: ["inMemory"] },
+    {
+      subpath: "connectrpc-auth/testing",
+      names: [
+        "TEST_JWT_SECRET",
+        "createMockAuthContext",
+        "createTestJwt",
+        "describePolicies",
+        "inMemory",
+        "startTestIssuer",
+        "withAuthContext",
+      ],
+    },
     {
       subpath: "connectrpc-auth/gen/connectum/auth/v1/options_pb",
       names: [
