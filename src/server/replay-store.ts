@@ -1,4 +1,7 @@
-/** Remembers what may be used once. Replicas of a server need one that they share. */
+/**
+ * Remembers what may be used once. Replicas of a server need one that they
+ * share: `createRedisReplayStore`, or one of your own.
+ */
 export interface ReplayStore {
   /**
    * Adds a key, in one step for all who add: of several calls with the same key
@@ -25,6 +28,7 @@ const sweepIntervalMs = 1_000;
 /**
  * A replay store in the memory of this process. Do not use it where several
  * processes serve one API: what was used with one could be used with each other.
+ * `createRedisReplayStore` is for them.
  */
 export function createMemoryReplayStore(options: MemoryReplayStoreOptions = {}): ReplayStore {
   const { maxSize = 100_000 } = options;

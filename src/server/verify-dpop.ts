@@ -19,7 +19,8 @@ export interface DpopOptions {
   readonly publicOrigins: readonly string[];
   /**
    * Remembers proofs, so that none passes twice. Replicas need one that they
-   * share. Default: `createMemoryReplayStore()`.
+   * share: `createRedisReplayStore(client)`. One that does not answer within
+   * 2 s is `Unavailable`. Default: `createMemoryReplayStore()`.
    */
   readonly replayStore?: ReplayStore;
   /**
@@ -55,6 +56,7 @@ export interface DpopVerifier {
   verify(call: IncomingCall, token: string, jkt: string): Promise<void>;
 }
 
+const storeTimeoutMs = 2_000;
 const defaultAlgorithms = ["ES256", "Ed25519", "EdDSA"];
 const rsaAlgorithms = ["PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
 const knownAlgorithms = [...defaultAlgorithms, "ES384", "ES512", ...rsaAlgorithms];
@@ -84,7 +86,7 @@ export function createDpopVerifier(
     const expiresAt = new Date((iat + maxProofAgeSeconds + marginSeconds) * 1000);
     let isNew: boolean;
     try {
-      isNew = await replayStore.add(key, expiresAt);
+      isNew = await answerInTime(replayStore.add(key, expiresAt));
     } catch (error) {
       throw cannotVerify(`replay store: ${error instanceof Error ? error.message : "failed"}`);
     }
@@ -132,6 +134,20 @@ export function createDpopVerifier(
       }
     },
   };
+}
+
+/** A call must not wait for a store that hangs. What such a store says later is not heard. */
+async function answerInTime<T>(answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    const error = new Error(`no answer within ${storeTimeoutMs} ms`);
+    timer = setTimeout(reject, storeTimeoutMs, error);
+  });
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const optionNames: Record<keyof DpopOptions, true> = {
