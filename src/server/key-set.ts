@@ -31,6 +31,7 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
   let known: JWTVerifyGetKey | undefined;
   let fetchedAt = 0;
   let failures = 0;
+  let failure = "";
   let retryAt = 0;
   let pending: Promise<FetchedKeySet> | undefined;
 
@@ -38,6 +39,7 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
     const fetched = await fetchKeySet(url);
     pending = undefined;
     if (fetched.keys === undefined) {
+      failure = fetched.failure;
       const backoffMs = 1000 * 1.6 ** failures * (0.8 + Math.random() * 0.4);
       failures += 1;
       retryAt = now() + Math.min(backoffMs, 120_000);
@@ -51,10 +53,10 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
 
   async function loadOrThrow(): Promise<JWTVerifyGetKey> {
     if (pending === undefined && now() < retryAt) {
-      throw cannotVerify(`${shown} failed and is not asked again yet`);
+      throw cannotVerify(`${shown}: ${failure}, and is not asked again yet`);
     }
     pending ??= load();
-    const { keys, failure } = await pending;
+    const { keys } = await pending;
     if (keys === undefined) {
       throw cannotVerify(`${shown}: ${failure}`);
     }
