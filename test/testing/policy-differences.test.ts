@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { definePolicies, type ServicePolicies } from "../../src/index.js";
@@ -248,5 +249,16 @@ describe("a difference", () => {
     expect(report.differences).toContain(
       `${method("WhoAmI")}, ${nobody}: expected Unauthenticated, was allowed`,
     );
+  });
+
+  test("is not made of a handler that runs late, during another call", async () => {
+    let runLate: (() => Promise<unknown>) | undefined;
+    const refuse: Interceptor = (next) => async (req) => {
+      await runLate?.();
+      runLate = AsyncResource.bind(async () => next(req));
+      throw new ConnectError("refused", Code.Unauthenticated);
+    };
+    const { cells } = await describeUsers({ auth: { interceptors: [refuse] } });
+    expect(new Set(cells.map(({ actual }) => actual))).toEqual(new Set(["Unauthenticated"]));
   });
 });
