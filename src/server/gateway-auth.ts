@@ -6,7 +6,7 @@ import {
   commonOptionNames,
   createAuthenticatingInterceptor,
 } from "./authenticate.js";
-import { checkHeaderName } from "./check-header-name.js";
+import { checkHeaderName, hiddenHeaders } from "./check-header-name.js";
 import { createSecretCheck } from "./check-secret.js";
 import { type IdentityHeaderMapping, readIdentity } from "./propagate-headers.js";
 import { invalidCredentials } from "./refusal.js";
@@ -47,8 +47,11 @@ const defaultMapping: GatewayHeaderMapping = {
  * none of these headers, on methods without authentication neither.
  *
  * Refuses with `Unauthenticated`: identity headers without the secret or with
- * a wrong one, the secret without a subject, malformed roles and claims.
- * Throws `TypeError` where no expected value is given, or an empty one.
+ * a wrong one, the secret without a subject, malformed roles and claims, values
+ * above 8 KiB, and a comma in the subject, type or scopes: a gateway that adds
+ * its header to the one of the client sends both, and they arrive as
+ * `mallory, alice`. Throws `TypeError` where no expected value is given, or an
+ * empty one, and where one header is to carry two things.
  *
  * Do not use it where clients can reach the server past the gateway and could
  * learn the secret: whoever has it, is whoever they say.
@@ -61,29 +64,29 @@ export function createGatewayAuthInterceptor(
   options: GatewayAuthInterceptorOptions,
 ): AuthInterceptor {
   checkKnownOptions("createGatewayAuthInterceptor", options, optionNames);
+  checkKnownOptions("trustSource", options.trustSource, trustSourceNames);
   const { trustSource, headerMapping: mapping = defaultMapping, defaultType = "gateway" } = options;
   const trustHeader = checkHeaderName(
     "trustSource.header",
-    trustSource?.header ?? gatewaySecretHeader,
+    trustSource.header ?? gatewaySecretHeader,
   );
-  const isTrusted = createSecretCheck("trustSource.expectedValues", trustSource?.expectedValues);
-  const mapped = Object.entries(mapping).flatMap(([field, name]: [string, string | undefined]) =>
-    name === undefined ? [] : [checkHeaderName(`headerMapping.${field}`, name)],
-  );
-  checkHeaderName("headerMapping.subject", mapping.subject);
-  const stripHeaders = (options.stripHeaders ?? []).map((name) =>
-    checkHeaderName("stripHeaders", name),
-  );
-  const identityHeaders = [
-    trustHeader,
-    ...Object.values(AUTH_HEADERS),
-    ...mapped,
-    ...stripHeaders,
-  ].map((name) => name.replaceAll("_", "-"));
+  const isTrusted = createSecretCheck("trustSource.expectedValues", trustSource.expectedValues);
+  const mapped = readMapping(mapping, trustHeader);
+  const stripHeaders = options.stripHeaders ?? [];
+  if (!Array.isArray(stripHeaders)) {
+    throw new TypeError("stripHeaders must be a list of header names");
+  }
+  // those of which several would make another identity; JSON says so by itself, and a name is for display
+  const single = [mapping.subject, mapping.type, mapping.scopes].filter(isGiven);
 
   return createAuthenticatingInterceptor(
     {
-      identityHeaders,
+      identityHeaders: hiddenHeaders(
+        trustHeader,
+        ...Object.values(AUTH_HEADERS),
+        ...mapped,
+        ...stripHeaders.map((name) => checkHeaderName("stripHeaders", name)),
+      ),
       async authenticate({ header }) {
         const secret = header.get(trustHeader);
         if (secret === null && !mapped.some((name) => header.has(name))) {
@@ -91,6 +94,10 @@ export function createGatewayAuthInterceptor(
         }
         if (secret === null || !isTrusted(secret)) {
           throw invalidCredentials(`identity headers without the right ${trustHeader}`);
+        }
+        const joined = single.find((name) => header.get(name)?.includes(","));
+        if (joined !== undefined) {
+          throw invalidCredentials(`${joined} has a comma, as if it had been sent twice`);
         }
         return readIdentity(header, mapping, defaultType);
       },
@@ -106,3 +113,40 @@ const optionNames: Record<keyof GatewayAuthInterceptorOptions, true> = {
   ...commonOptionNames,
   defaultType: true,
 };
+
+const trustSourceNames: Record<keyof GatewayAuthInterceptorOptions["trustSource"], true> = {
+  header: true,
+  expectedValues: true,
+};
+
+const mappingNames: Record<keyof GatewayHeaderMapping, true> = {
+  subject: true,
+  name: true,
+  roles: true,
+  scopes: true,
+  type: true,
+  claims: true,
+};
+
+/** The headers that are mapped, in lower case. Throws `TypeError`. */
+function readMapping(mapping: GatewayHeaderMapping, trustHeader: string): string[] {
+  checkKnownOptions("headerMapping", mapping, mappingNames);
+  checkHeaderName("headerMapping.subject", mapping.subject);
+  const names: string[] = [];
+  for (const [field, name] of Object.entries<string | undefined>({ ...mapping })) {
+    if (name === undefined) {
+      continue;
+    }
+    const checked = checkHeaderName(`headerMapping.${field}`, name);
+    // the secret would be part of an identity, or the subject a role
+    if (checked === trustHeader || names.includes(checked)) {
+      throw new TypeError(`headerMapping.${field} "${name}" carries something else already`);
+    }
+    names.push(checked);
+  }
+  return names;
+}
+
+function isGiven(name: string | undefined): name is string {
+  return name !== undefined;
+}

@@ -1,17 +1,24 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { inspect } from "node:util";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import { Auth } from "../../src/index.js";
 import {
   AUTH_HEADERS,
   createGatewayAuthInterceptor,
+  createJwtAuthInterceptor,
+  createServerAuth,
   type GatewayAuthInterceptorOptions,
-  getAuthContext,
+  getPublicMethods,
 } from "../../src/server/index.js";
 import { inMemory } from "../../src/testing/index.js";
-import { createMatrixServiceClient } from "../gen/acme/matrix/v1/matrix_auth.js";
+import { MatrixServicePolicies } from "../gen/acme/matrix/v1/matrix_auth.js";
 import { MatrixService } from "../gen/acme/matrix/v1/matrix_pb.js";
 import { incomingCall } from "../support/incoming-call.js";
+import { matrixRoutes } from "../support/matrix-routes.js";
+import { testSecret } from "../support/test-token.js";
+import { callMatrix, createMatrixClient, type PolicyKind } from "../wire/protocols.js";
 
-const secret = "gateway-secret";
+const secret = "what only the gateway knows";
 const trustSource = { expectedValues: [secret] };
 const allHeaders = {
   subject: AUTH_HEADERS.SUBJECT,
@@ -89,36 +96,82 @@ describe("createGatewayAuthInterceptor", () => {
     expect(await authenticate({ authorization: "Bearer x" })).toBeUndefined();
   });
 
+  test.each(["old", "new"])("accepts the %s secret while one replaces the other", async (value) => {
+    const rotating = { trustSource: { expectedValues: ["old", "new"] } };
+    expect(await authenticate({ ...valid, "x-gateway-secret": value }, rotating)).toMatchObject({
+      subject: "svc",
+    });
+  });
+
+  test("accepts values of 8 KiB", async () => {
+    const roles = ["r".repeat(8192 - '[""]'.length)];
+    const header = { ...valid, "x-auth-roles": JSON.stringify(roles) };
+    expect((await authenticate(header))?.roles).toEqual(roles);
+  });
+
+  test("accepts a comma in a name, which is for display only", async () => {
+    const header = { ...valid, "x-auth-name": "Doe, Jane" };
+    expect((await authenticate(header, { headerMapping: allHeaders }))?.name).toBe("Doe, Jane");
+  });
+
+  test.each(["x_auth_subject", "x_auth-subject", "X_Auth_Subject", "x-auth_subject"])(
+    "takes %s for nobody's name",
+    async (twin) => {
+      expect(await authenticate({ [twin]: "mallory" })).toBeUndefined();
+      expect((await authenticate({ ...valid, [twin]: "mallory" }))?.subject).toBe("svc");
+    },
+  );
+
+  const withoutTrust = "identity headers without the right x-gateway-secret";
+  const twice = (name: string, ...values: string[]): HeadersInit => [
+    ...Object.entries(valid).filter(([known]) => known !== name),
+    ...values.map((value): [string, string] => [name, value]),
+  ];
+
   test.each<{ name: string; header: HeadersInit; reason: string }>([
     {
       name: "an identity without the secret",
       header: { "x-auth-subject": "svc" },
-      reason: "identity headers without the right x-gateway-secret",
+      reason: withoutTrust,
     },
-    {
-      name: "roles without the secret",
-      header: { "x-auth-roles": "[]" },
-      reason: "identity headers without the right x-gateway-secret",
-    },
+    { name: "roles without the secret", header: { "x-auth-roles": "[]" }, reason: withoutTrust },
+    { name: "scopes without the secret", header: { "x-auth-scopes": "a" }, reason: withoutTrust },
+    { name: "claims without the secret", header: { "x-auth-claims": "{}" }, reason: withoutTrust },
     {
       name: "a wrong secret",
       header: { ...valid, "x-gateway-secret": "wrong" },
-      reason: "identity headers without the right x-gateway-secret",
+      reason: withoutTrust,
     },
     {
       name: "a prefix of the secret",
       header: { ...valid, "x-gateway-secret": secret.slice(0, -1) },
-      reason: "identity headers without the right x-gateway-secret",
+      reason: withoutTrust,
     },
     {
-      name: "an empty secret",
-      header: { ...valid, "x-gateway-secret": "" },
-      reason: "identity headers without the right x-gateway-secret",
+      name: "the secret and more",
+      header: { ...valid, "x-gateway-secret": `${secret}x` },
+      reason: withoutTrust,
     },
+    {
+      name: "the secret in capitals",
+      header: { ...valid, "x-gateway-secret": secret.toUpperCase() },
+      reason: withoutTrust,
+    },
+    { name: "an empty secret", header: { ...valid, "x-gateway-secret": "" }, reason: withoutTrust },
     {
       name: "the secret twice",
-      header: [...Object.entries(valid), ["x-gateway-secret", secret]],
-      reason: "identity headers without the right x-gateway-secret",
+      header: twice("x-gateway-secret", secret, secret),
+      reason: withoutTrust,
+    },
+    {
+      name: "a guess beside the secret",
+      header: twice("x-gateway-secret", "guess", secret),
+      reason: withoutTrust,
+    },
+    {
+      name: "the secret under a name with underscores",
+      header: { "x-auth-subject": "svc", x_gateway_secret: secret },
+      reason: withoutTrust,
     },
     {
       name: "no subject",
@@ -131,8 +184,48 @@ describe("createGatewayAuthInterceptor", () => {
       reason: "no subject in x-auth-subject",
     },
     {
+      name: "a blank subject",
+      header: { ...valid, "x-auth-subject": " \t " },
+      reason: "no subject in x-auth-subject",
+    },
+    {
+      name: "two subjects",
+      header: twice("x-auth-subject", "mallory", "alice"),
+      reason: "x-auth-subject has a comma, as if it had been sent twice",
+    },
+    {
+      name: "a subject that a proxy joined without a space",
+      header: { ...valid, "x-auth-subject": "mallory,alice" },
+      reason: "x-auth-subject has a comma, as if it had been sent twice",
+    },
+    {
+      name: "two types",
+      header: twice("x-auth-type", "mtls", "jwt"),
+      reason: "x-auth-type has a comma, as if it had been sent twice",
+    },
+    {
+      name: "scopes that were sent twice",
+      header: twice("x-auth-scopes", "read admin", "read"),
+      reason: "x-auth-scopes has a comma, as if it had been sent twice",
+    },
+    {
+      name: "roles that were sent twice",
+      header: twice("x-auth-roles", '["admin"]', '["user"]'),
+      reason: "x-auth-roles is not JSON",
+    },
+    {
+      name: "claims that were sent twice",
+      header: twice("x-auth-claims", '{"tenant":"a"}', '{"tenant":"b"}'),
+      reason: "x-auth-claims is not JSON",
+    },
+    {
       name: "roles that are no JSON",
       header: { ...valid, "x-auth-roles": "admin,user" },
+      reason: "x-auth-roles is not JSON",
+    },
+    {
+      name: "roles that are empty",
+      header: { ...valid, "x-auth-roles": "" },
       reason: "x-auth-roles is not JSON",
     },
     {
@@ -140,26 +233,34 @@ describe("createGatewayAuthInterceptor", () => {
       header: { ...valid, "x-auth-roles": "null" },
       reason: "x-auth-roles is not JSON",
     },
-    {
-      name: "roles that are text",
-      header: { ...valid, "x-auth-roles": '"admin"' },
+    ...[
+      ["text", '"admin"'],
+      ["a number", "1"],
+      ["false", "false"],
+      ["an object", '{"0":"admin","length":1}'],
+      ["a list in a list", '[["admin"]]'],
+      ["a list with a number", '["a",1]'],
+      ["a list with null", '["a",null]'],
+      ["a list with an object", '[{"role":"admin"}]'],
+    ].map(([name, roles = ""]) => ({
+      name: `roles that are ${name}`,
+      header: { ...valid, "x-auth-roles": roles },
       reason: "x-auth-roles is not a JSON array of strings",
-    },
-    {
-      name: "a role that is a number",
-      header: { ...valid, "x-auth-roles": '["a",1]' },
-      reason: "x-auth-roles is not a JSON array of strings",
-    },
-    {
-      name: "oversized roles",
-      header: { ...valid, "x-auth-roles": JSON.stringify(["r".repeat(8192)]) },
-      reason: "x-auth-roles has more than 8192 bytes",
-    },
-    {
-      name: "claims that are a list",
-      header: { ...valid, "x-auth-claims": "[]" },
+    })),
+    ...["subject", "name", "roles", "scopes", "type", "claims"].map((field) => ({
+      name: `more than 8 KiB of x-auth-${field}`,
+      header: { ...valid, [`x-auth-${field}`]: "r".repeat(8193) },
+      reason: `x-auth-${field} has more than 8192 bytes`,
+    })),
+    ...[
+      ["a list", "[]"],
+      ["text", '"admin"'],
+      ["a number", "1"],
+    ].map(([name, claims = ""]) => ({
+      name: `claims that are ${name}`,
+      header: { ...valid, "x-auth-claims": claims },
       reason: "x-auth-claims is not a JSON object",
-    },
+    })),
   ])("rejects $name", async ({ header, reason }) => {
     const error = await authenticate(header, { headerMapping: allHeaders }).then(
       () => undefined,
@@ -168,6 +269,7 @@ describe("createGatewayAuthInterceptor", () => {
     expect.assert(error instanceof ConnectError);
     expect(error).toMatchObject({ code: Code.Unauthenticated, rawMessage: "invalid credentials" });
     expect(error.cause).toEqual(new Error(reason));
+    expect(inspect(error)).not.toContain(secret);
   });
 
   test.each([[[]], [[""]], [["a", ""]]])("rejects the expected values %j", (expectedValues) => {
@@ -182,8 +284,30 @@ describe("createGatewayAuthInterceptor", () => {
     {
       name: "no trust source",
       options: {},
+      message: "trustSource takes an object of options",
+    },
+    {
+      name: "a trust source without secrets",
+      options: { trustSource: { header: "x-trust" } },
       message:
         "trustSource.expectedValues must be a list of one or more secrets, none of them empty",
+    },
+    {
+      name: "a misspelt option of the trust source",
+      options: { trustSource: { ...trustSource, headers: "x-trust" } },
+      message: 'trustSource has no option "headers"; there are header, expectedValues',
+    },
+    {
+      name: "a secret with a line break at its end",
+      options: { trustSource: { expectedValues: ["hunter2\n"] } },
+      message:
+        "trustSource.expectedValues has a secret that headers do not carry: it must be printable ASCII without spaces at its ends",
+    },
+    {
+      name: "a secret in other letters",
+      options: { trustSource: { expectedValues: ["geheimÜ"] } },
+      message:
+        "trustSource.expectedValues has a secret that headers do not carry: it must be printable ASCII without spaces at its ends",
     },
     {
       name: "a secret that is no list",
@@ -202,6 +326,32 @@ describe("createGatewayAuthInterceptor", () => {
       message: "headerMapping.subject undefined must be the name of a header",
     },
     {
+      name: "a misspelt mapping",
+      options: { trustSource, headerMapping: { subject: "x-user", role: "x-roles" } },
+      message:
+        'headerMapping has no option "role"; there are subject, name, roles, scopes, type, claims',
+    },
+    {
+      name: "the secret as the subject",
+      options: { trustSource, headerMapping: { subject: "X-Gateway-Secret" } },
+      message: 'headerMapping.subject "X-Gateway-Secret" carries something else already',
+    },
+    {
+      name: "a header for two things",
+      options: { trustSource, headerMapping: { subject: "x-user", name: "X-User" } },
+      message: 'headerMapping.name "X-User" carries something else already',
+    },
+    {
+      name: "a single name in place of a list",
+      options: { trustSource, stripHeaders: "x-internal" },
+      message: "stripHeaders must be a list of header names",
+    },
+    {
+      name: "a header to strip that is none",
+      options: { trustSource, stripHeaders: ["x internal"] },
+      message: 'stripHeaders "x internal" must be the name of a header',
+    },
+    {
       name: "a misspelt option",
       options: { trustSource, stripHeader: ["x-a"] },
       message:
@@ -218,45 +368,77 @@ describe("createGatewayAuthInterceptor", () => {
     expect((await authenticate(valid, { headerMapping }))?.subject).toBe("svc");
   });
 
-  test("hides its headers from handlers, in every spelling, on skipped methods too", async () => {
-    const seen: string[][] = [];
-    const look = (_: unknown, { requestHeader }: { requestHeader: Headers }) => {
-      const names = [...requestHeader.keys()].filter((name) => /^x[-_]/.test(name));
-      seen.push([...names, getAuthContext()?.subject ?? "nobody"]);
-      return {};
-    };
-    const factory = inMemory(
-      (router) => {
-        router.service(MatrixService, { publicUnary: look, authenticatedUnary: look });
-      },
-      {
-        interceptors: [
-          createGatewayAuthInterceptor({
-            trustSource,
-            stripHeaders: ["X-Internal"],
-            skipMethods: ["acme.matrix.v1.MatrixService/PublicUnary"],
-          }),
-        ],
-      },
-    );
-    const client = createMatrixServiceClient(
-      factory,
-      { baseUrl: "https://api.test" },
-      { credentials: () => ({ type: "none" }) },
-    );
-    const headers = {
-      ...valid,
-      "x-auth-roles": "[]",
-      x_auth_subject: "mallory",
-      "X-Auth_Roles": '["admin"]',
-      "x-internal": "1",
-      "x-other": "1",
-    };
-    await client.publicUnary({}, { headers });
-    await client.authenticatedUnary({}, { headers });
-    expect(seen).toEqual([
-      ["x-other", "nobody"],
-      ["x-other", "svc"],
-    ]);
-  });
+  const spellings = {
+    ...valid,
+    "x-auth-roles": "[]",
+    "x-auth-scopes": "admin",
+    x_auth_subject: "mallory",
+    "X-Auth_Roles": '["admin"]',
+    x_gateway_secret: "guess",
+    "x-internal": "1",
+    x_internal: "1",
+    "x-other": "1",
+  };
+  const options: GatewayAuthInterceptorOptions = { trustSource, stripHeaders: ["X-Internal"] };
+
+  test.each<{ name: string; interceptors: () => Interceptor[]; policy: PolicyKind }>([
+    {
+      name: "alone",
+      policy: "authenticated",
+      interceptors: () => [
+        createGatewayAuthInterceptor({
+          ...options,
+          skipMethods: getPublicMethods([MatrixService]),
+        }),
+      ],
+    },
+    {
+      name: "in createServerAuth",
+      policy: "authenticated",
+      interceptors: () =>
+        createServerAuth({
+          policies: [MatrixServicePolicies],
+          authenticate: createGatewayAuthInterceptor(options),
+        }).interceptors,
+    },
+    {
+      name: "as the trust source of internal methods",
+      policy: "internal",
+      interceptors: () =>
+        createServerAuth({
+          policies: [MatrixServicePolicies],
+          authenticate: createJwtAuthInterceptor({ secret: testSecret }),
+          internal: createGatewayAuthInterceptor(options),
+        }).interceptors,
+    },
+  ])(
+    "$name, hides its headers from handlers in every spelling",
+    async ({ interceptors, policy }) => {
+      const seen: string[] = [];
+      const createTransport = inMemory(
+        matrixRoutes(({ method, subject, header }) => {
+          const names = [...header.keys()].filter((name) => /^x[-_]/.test(name));
+          seen.push(`${method}: ${subject}, ${names}`);
+        }),
+        { interceptors: interceptors() },
+      );
+      const client = createMatrixClient(
+        { name: "in memory", httpVersion: "2", streams: [], createTransport },
+        { baseUrl: "https://api.test" },
+        { credentials: Auth.none(), internalCredentials: Auth.none() },
+      );
+      const streams = ["Unary", "Server", "Client", "Bidi"] as const;
+      for (const stream of streams) {
+        await callMatrix(client, "public", stream, { headers: spellings });
+        await callMatrix(client, policy, stream, { headers: spellings });
+      }
+      const other = policy === "internal" ? "Internal" : "Authenticated";
+      expect(seen).toEqual(
+        streams.flatMap((stream) => [
+          `Public${stream}: nobody, x-other`,
+          `${other}${stream}: svc, x-other`,
+        ]),
+      );
+    },
+  );
 });
