@@ -156,6 +156,7 @@ async function tell(onDenied: AdmissionOptions["onDenied"], denial: Denial): Pro
   }
 }
 
-function isAuthenticator(value: Authenticator): boolean {
+/** Whether a value is one: options may come from JavaScript. */
+export function isAuthenticator(value: Authenticator): boolean {
   return typeof value?.authenticate === "function" && Array.isArray(value.identityHeaders);
 }

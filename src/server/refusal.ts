@@ -44,10 +44,13 @@ export function dpopNonceNeeded(nonce: string, algs: string): ConnectError {
   return refusal("invalid DPoP proof", Code.Unauthenticated, "proof: no current nonce", headers);
 }
 
-/** Puts other challenges into a refusal that has some. */
+/** Puts other challenges, or none, into a refusal that has some. */
 export function rechallenge(error: unknown, challenges: readonly string[]): unknown {
   if (error instanceof ConnectError && error.metadata.has(wwwAuthenticateHeader)) {
-    error.metadata.set(wwwAuthenticateHeader, challenges.join(", "));
+    error.metadata.delete(wwwAuthenticateHeader);
+    for (const challenge of challenges) {
+      error.metadata.append(wwwAuthenticateHeader, challenge);
+    }
   }
   return error;
 }
