@@ -1,3 +1,4 @@
+import { isDate } from "node:util/types";
 import type { AuthContext } from "./auth-context.js";
 import { checkIdentity } from "./check-identity.js";
 import { invalidCredentials, toRefusal } from "./refusal.js";
@@ -18,8 +19,8 @@ export async function askForIdentity(
     throw toRefusal(error, what);
   }
   const { expiresAt } = identity;
-  if (expiresAt !== undefined && !(expiresAt.getTime() > Date.now())) {
-    throw invalidCredentials(`${what}: "expiresAt" has passed`);
+  if (expiresAt !== undefined && !(isDate(expiresAt) && expiresAt.getTime() > Date.now())) {
+    throw invalidCredentials(`${what}: "expiresAt" has passed, or is no Date`);
   }
   return identity;
 }

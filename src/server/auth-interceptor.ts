@@ -14,15 +14,18 @@ import { type CacheOptions, cacheIdentities, type Verify } from "./identity-cach
 import { readAuthScheme, readToken } from "./read-credentials.js";
 import { invalidCredentials, toRefusal } from "./refusal.js";
 
+/** Finds the credential of a call. `null` or `undefined`: it has none. */
+export type FindCredential = (
+  call: IncomingCall,
+) => string | null | undefined | Promise<string | null | undefined>;
+
 /** Options of `createAuthInterceptor`. */
 export interface AuthInterceptorOptions extends CommonAuthOptions {
   /**
    * Finds the credential of a call. `null` or `undefined`: it has none. Default:
    * the token of `Authorization: Bearer`.
    */
-  readonly extractCredentials?: (
-    call: IncomingCall,
-  ) => string | null | undefined | Promise<string | null | undefined>;
+  readonly extractCredentials?: FindCredential;
   /**
    * Says who a credential stands for. Must throw for one that is not to be
    * accepted: whatever it throws is `Unauthenticated`, but a `ConnectError`
@@ -57,6 +60,7 @@ export interface AuthInterceptorOptions extends CommonAuthOptions {
 export function createAuthInterceptor(options: AuthInterceptorOptions): AuthInterceptor {
   checkKnownOptions("createAuthInterceptor", options, optionNames);
   const { extractCredentials, verifyCredentials } = options;
+  const find = extractCredentials ?? readBearer;
   if (typeof verifyCredentials !== "function") {
     throw new TypeError("verifyCredentials must be a function");
   }
@@ -73,7 +77,7 @@ export function createAuthInterceptor(options: AuthInterceptorOptions): AuthInte
       identityHeaders: [],
       ...(extractCredentials === undefined && { challenge: bearerChallenge() }),
       async authenticate(call) {
-        const credentials = await extract(extractCredentials ?? readBearer, call);
+        const credentials = await extract("extractCredentials", find, call);
         return credentials === undefined ? undefined : identify(credentials);
       },
     },
@@ -88,29 +92,35 @@ const optionNames: Record<keyof AuthInterceptorOptions, true> = {
   ...commonOptionNames,
 };
 
-function readBearer({ header }: IncomingCall): string | undefined {
+/** The token of `Authorization: Bearer`, where that is what a call has. Throws `Unauthenticated` for what cannot be one. */
+export function readBearer({ header }: Pick<IncomingCall, "header">): string | undefined {
   return readAuthScheme(header) === "bearer" ? readToken(header, "Bearer") : undefined;
 }
 
-/** The credential of a call, where it has one. Throws `Unauthenticated` for what cannot be one. */
+/**
+ * The credential that a function of the user's finds; `what` is its name.
+ * Throws `Unauthenticated` where it throws, and for what cannot be a
+ * credential; what it throws as `Unavailable` or `PermissionDenied` stays.
+ */
 export async function extract(
-  extractCredentials: NonNullable<AuthInterceptorOptions["extractCredentials"]>,
+  what: string,
+  find: FindCredential,
   call: IncomingCall,
 ): Promise<string | undefined> {
-  let credentials: unknown;
+  let credential: unknown;
   try {
-    credentials = await extractCredentials(call);
+    credential = await find(call);
   } catch (error) {
-    throw toRefusal(error, "extractCredentials");
+    throw toRefusal(error, what);
   }
-  if (credentials === null || credentials === undefined) {
+  if (credential === null || credential === undefined) {
     return undefined;
   }
-  if (typeof credentials !== "string" || credentials === "") {
-    throw invalidCredentials("the credential is empty, or no text");
+  if (typeof credential !== "string" || credential === "") {
+    throw invalidCredentials(`${what}: the credential is empty, or no text`);
   }
-  if (credentials.length > maxCredentialBytes) {
-    throw invalidCredentials(`the credential has more than ${maxCredentialBytes} bytes`);
+  if (Buffer.byteLength(credential) > maxCredentialBytes) {
+    throw invalidCredentials(`${what}: the credential has more than ${maxCredentialBytes} bytes`);
   }
-  return credentials;
+  return credential;
 }

@@ -15,8 +15,11 @@ export interface CacheOptions {
   readonly maxSize?: number;
 }
 
-/** Who a credential stands for. Throws where it is not to be accepted. */
-export type Verify = (credential: string) => Promise<AuthContext>;
+/** Who a credential stands for. Throws where it is not to be accepted. `rest`: what else the judge is shown. */
+export type Verify<Rest extends readonly unknown[] = []> = (
+  credential: string,
+  ...rest: Rest
+) => Promise<AuthContext>;
 
 interface Entry {
   readonly identity: AuthContext;
@@ -26,41 +29,40 @@ interface Entry {
 /**
  * Remembers who credentials stand for. Only those that were accepted are
  * remembered, under their SHA-256: a copy of the memory shows none. Calls that
- * bring the same credential at once wait for one verification. What it returns
- * is frozen, because many calls share it.
+ * bring the same credential at once wait for one verification, which is shown
+ * the `rest` of the first of them: only the credential may decide. What it
+ * returns is frozen, because many calls share it.
  *
  * `validUntil`: when an identity has to be verified again at the latest, in
  * milliseconds since 1970. Default: its `expiresAt`. Throws `TypeError` for
  * sizes and times that are none.
  */
-export function cacheIdentities(
+export function cacheIdentities<Rest extends readonly unknown[] = []>(
   options: CacheOptions,
-  verify: Verify,
+  verify: Verify<Rest>,
   validUntil: (identity: AuthContext) => number = expiryOf,
-): Verify {
+): Verify<Rest> {
   const { ttl, maxSize = 10_000 } = checked(options);
   const entries = new Map<string, Entry>();
   const pending = new Map<string, Promise<AuthContext>>();
   const now = createSteadyClock();
 
-  async function verifyAndKeep(key: string, credential: string): Promise<AuthContext> {
-    try {
-      const identity = freeze(checkIdentity(await verify(credential)));
-      const until = Math.min(now() + ttl, validUntil(identity));
-      if (until > now()) {
-        entries.set(key, { identity, until });
-        const [oldest] = entries.keys();
-        if (entries.size > maxSize && oldest !== undefined) {
-          entries.delete(oldest);
-        }
+  async function verifyAndKeep(key: string, credential: string, rest: Rest): Promise<AuthContext> {
+    // what is revoked while it is verified passes for no longer
+    const start = now();
+    const identity = freeze(checkIdentity(await verify(credential, ...rest)));
+    const until = Math.min(start + ttl, validUntil(identity));
+    if (until > now()) {
+      entries.set(key, { identity, until });
+      const [oldest] = entries.keys();
+      if (entries.size > maxSize && oldest !== undefined) {
+        entries.delete(oldest);
       }
-      return identity;
-    } finally {
-      pending.delete(key);
     }
+    return identity;
   }
 
-  return async (credential) => {
+  return async (credential, ...rest) => {
     const key = sha256(credential);
     const entry = entries.get(key);
     if (entry !== undefined) {
@@ -76,9 +78,13 @@ export function cacheIdentities(
         throw copyOf(error);
       });
     }
-    const verified = verifyAndKeep(key, credential);
+    const verified = verifyAndKeep(key, credential, rest);
     pending.set(key, verified);
-    return verified;
+    try {
+      return await verified;
+    } finally {
+      pending.delete(key);
+    }
   };
 }
 

@@ -8,7 +8,11 @@ export {
   getAuthContext,
   requireAuthContext,
 } from "./auth-context.js";
-export { type AuthInterceptorOptions, createAuthInterceptor } from "./auth-interceptor.js";
+export {
+  type AuthInterceptorOptions,
+  createAuthInterceptor,
+  type FindCredential,
+} from "./auth-interceptor.js";
 export type {
   Authenticator,
   AuthInterceptor,
@@ -38,4 +42,9 @@ export {
   type ReplayStore,
 } from "./replay-store.js";
 export { createServerAuth, type ServerAuth, type ServerAuthOptions } from "./server-auth.js";
+export {
+  createSessionAuthInterceptor,
+  type SessionAuthInterceptorOptions,
+} from "./session-auth.js";
+export type { SessionTokenOptions } from "./session-token.js";
 export type { DpopOptions } from "./verify-dpop.js";

@@ -1,0 +1,143 @@
+import { authorizationHeader, maxCredentialBytes } from "../headers.js";
+import { extract, type FindCredential, readBearer } from "./auth-interceptor.js";
+import type { Authenticator, IncomingCall } from "./authenticate.js";
+import { bearerChallenge } from "./challenge.js";
+import { checkHeaderName } from "./check-header-name.js";
+import { createCrossSiteCheck } from "./cross-site.js";
+import { checkCookieName, readCookie } from "./read-cookie.js";
+import { invalidCredentials } from "./refusal.js";
+
+/** Where the token of a session is. */
+export interface SessionTokenOptions {
+  /**
+   * The name of the cookie that holds the token, whose value is taken as it
+   * stands in the header. Default: none is read.
+   */
+  readonly cookie?: string;
+  /**
+   * The name of the header that holds the token; handlers do not see it.
+   * Together with `cookie`, a call has either. Default: none is read, and where
+   * `cookie` is left out, too, the token of `Authorization: Bearer`.
+   */
+  readonly header?: string;
+  /**
+   * Finds the token in another way, in place of `cookie` and `header`. Whether it
+   * is one that browsers add by themselves is not known then: calls of foreign
+   * origins are refused as with `cookie`. Default: none.
+   */
+  readonly extractToken?: FindCredential;
+  /**
+   * Further origins whose pages may call with the cookie, as browsers write
+   * them: `https://app.acme.dev`. Default: only the server's own.
+   */
+  readonly allowedOrigins?: readonly string[];
+}
+
+/** The token of a call. */
+export interface SessionToken {
+  readonly token: string;
+  /** Headers that may hold another credential, which nobody has judged. In lower case. */
+  readonly otherHeaders: readonly string[];
+}
+
+/** Reads the token of a session. */
+export interface SessionTokenReader extends Pick<Authenticator, "identityHeaders" | "challenge"> {
+  /**
+   * The token of a call. `undefined`: it has none. Throws `Unauthenticated` for
+   * what cannot be one, and `PermissionDenied` where a page of a foreign origin
+   * may have made a browser send it.
+   */
+  read(call: IncomingCall): Promise<SessionToken | undefined>;
+}
+
+/** Makes what reads the token of a session. Throws `TypeError` for places that are none. */
+export function createSessionTokenReader(options: SessionTokenOptions): SessionTokenReader {
+  const hasPlace = "cookie" in options || "header" in options;
+  if ("extractToken" in options) {
+    if (hasPlace) {
+      throw new TypeError("extractToken stands in place of cookie and header: leave them out");
+    }
+    return readByFunction(options.extractToken, options.allowedOrigins);
+  }
+  if ("allowedOrigins" in options && !("cookie" in options)) {
+    throw new TypeError("allowedOrigins is for tokens that browsers add: it needs a cookie");
+  }
+  return hasPlace ? readByName(options) : bearerReader;
+}
+
+/** What `Auth.session(token)` and `createClientBearerInterceptor` send. No browser adds it by itself. */
+const bearerReader: SessionTokenReader = {
+  identityHeaders: [],
+  challenge: bearerChallenge(),
+  async read(call) {
+    const token = readBearer(call);
+    return token === undefined ? undefined : { token, otherHeaders: ["cookie"] };
+  },
+};
+
+function readByFunction(
+  extractToken: FindCredential,
+  allowedOrigins: readonly string[] = [],
+): SessionTokenReader {
+  if (typeof extractToken !== "function") {
+    throw new TypeError("extractToken must be a function");
+  }
+  const checkSite = createCrossSiteCheck(allowedOrigins);
+  return {
+    identityHeaders: [],
+    async read(call) {
+      const token = await extract("extractToken", extractToken, call);
+      if (token === undefined) {
+        return undefined;
+      }
+      checkSite(call);
+      return { token, otherHeaders: [] };
+    },
+  };
+}
+
+function readByName(options: SessionTokenOptions): SessionTokenReader {
+  const cookie = "cookie" in options ? checkCookieName("cookie", options.cookie) : undefined;
+  const header = "header" in options ? checkTokenHeader(options.header) : undefined;
+  const checkSite = createCrossSiteCheck(options.allowedOrigins ?? []);
+  const identityHeaders = header === undefined ? [] : [header.replaceAll("_", "-")];
+  return {
+    identityHeaders,
+    async read(call) {
+      const inCookie = cookie === undefined ? undefined : readCookie(call.header, cookie);
+      const inHeader = header === undefined ? undefined : readHeader(call.header, header);
+      if (inCookie !== undefined && inHeader !== undefined) {
+        throw invalidCredentials("a session token in the cookie, and one in the header");
+      }
+      if (inCookie !== undefined) {
+        checkSite(call);
+        return { token: inCookie, otherHeaders: [authorizationHeader, ...identityHeaders] };
+      }
+      return inHeader === undefined
+        ? undefined
+        : { token: inHeader, otherHeaders: [authorizationHeader, "cookie"] };
+    },
+  };
+}
+
+/** A comma or a space would make one token of two. */
+function readHeader(header: Headers, name: string): string | undefined {
+  const value = header.get(name) ?? undefined;
+  if (value !== undefined && !/^[!-+\--~]+$/.test(value)) {
+    throw invalidCredentials(`${name} is empty, or not exactly one token`);
+  }
+  if (value !== undefined && value.length > maxCredentialBytes) {
+    throw invalidCredentials(`${name} has more than ${maxCredentialBytes} bytes`);
+  }
+  return value;
+}
+
+function checkTokenHeader(header: string): string {
+  const name = checkHeaderName("header", header);
+  if (name === authorizationHeader || name === "cookie") {
+    throw new TypeError(
+      `header "${name}" holds more than a token: name the cookie, or leave both out for Authorization: Bearer`,
+    );
+  }
+  return name;
+}
