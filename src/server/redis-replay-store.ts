@@ -151,5 +151,6 @@ function describeFailure(error: unknown): string {
   return (error.message || name)
     .replace(/(?<=^|[\s:(])["'`](?:.*["'`]|.*$)/s, "…")
     .replace(/(?<!\S)\S*@/g, "…@")
-    .slice(0, maxReasonLength);
+    .slice(0, maxReasonLength)
+    .trim();
 }
