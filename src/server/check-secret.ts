@@ -21,13 +21,13 @@ export function createSecretCheck(
   // what is read from a file may end in a line break, and would never match
   if (!expectedValues.every(isCarried)) {
     throw new TypeError(
-      `${option} has a secret that headers do not carry: it must be printable ASCII without spaces at its ends`,
+      `${option}: a secret must be printable ASCII without spaces at its ends, or no header carries it`,
     );
   }
   const shortest = Math.min(...expectedValues.map((value) => value.length));
   if (shortest < minBytes) {
     throw new TypeError(
-      `${option} has a secret of ${shortest} bytes, there must be at least ${minBytes}`,
+      `${option}: a secret must have at least ${minBytes} bytes, not ${shortest}`,
     );
   }
   const expected = expectedValues.map(digest);
