@@ -2,7 +2,7 @@ import { authorizationHeader, maxCredentialBytes } from "../headers.js";
 import { extract, type FindCredential, readBearer } from "./auth-interceptor.js";
 import type { Authenticator, IncomingCall } from "./authenticate.js";
 import { bearerChallenge } from "./challenge.js";
-import { checkHeaderName } from "./check-header-name.js";
+import { checkOwnHeader, hiddenHeaders } from "./check-header-name.js";
 import { createCrossSiteCheck } from "./cross-site.js";
 import { checkCookieName, readCookie } from "./read-cookie.js";
 import { invalidCredentials } from "./refusal.js";
@@ -62,18 +62,20 @@ export function createSessionTokenReader(options: SessionTokenOptions): SessionT
   if ("allowedOrigins" in options && !("cookie" in options)) {
     throw new TypeError("allowedOrigins is for tokens that browsers add: it needs a cookie");
   }
-  return hasPlace ? readByName(options) : bearerReader;
+  return hasPlace ? readByName(options) : readAuthorization();
 }
 
-/** What `Auth.session(token)` and `createClientBearerInterceptor` send. No browser adds it by itself. */
-const bearerReader: SessionTokenReader = {
-  identityHeaders: [],
-  challenge: bearerChallenge(),
-  async read(call) {
-    const token = readBearer(call);
-    return token === undefined ? undefined : { token, otherHeaders: ["cookie"] };
-  },
-};
+/** What `Auth.session(token)` and `createClientBearerInterceptor` send, and no browser by itself. */
+function readAuthorization(): SessionTokenReader {
+  return {
+    identityHeaders: [],
+    challenge: bearerChallenge(),
+    async read(call) {
+      const token = readBearer(call);
+      return token === undefined ? undefined : { token, otherHeaders: ["cookie"] };
+    },
+  };
+}
 
 function readByFunction(
   extractToken: FindCredential,
@@ -98,9 +100,9 @@ function readByFunction(
 
 function readByName(options: SessionTokenOptions): SessionTokenReader {
   const cookie = "cookie" in options ? checkCookieName("cookie", options.cookie) : undefined;
-  const header = "header" in options ? checkTokenHeader(options.header) : undefined;
+  const header = "header" in options ? checkOwnHeader("header", options.header) : undefined;
   const checkSite = createCrossSiteCheck(options.allowedOrigins ?? []);
-  const identityHeaders = header === undefined ? [] : [header.replaceAll("_", "-")];
+  const identityHeaders = header === undefined ? [] : hiddenHeaders(header);
   return {
     identityHeaders,
     async read(call) {
@@ -130,14 +132,4 @@ function readHeader(header: Headers, name: string): string | undefined {
     throw invalidCredentials(`${name} has more than ${maxCredentialBytes} bytes`);
   }
   return value;
-}
-
-function checkTokenHeader(header: string): string {
-  const name = checkHeaderName("header", header);
-  if (name === authorizationHeader || name === "cookie") {
-    throw new TypeError(
-      `header "${name}" holds more than a token: name the cookie, or leave both out for Authorization: Bearer`,
-    );
-  }
-  return name;
 }

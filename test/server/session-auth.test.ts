@@ -867,10 +867,10 @@ describe("createSessionAuthInterceptor throws for", () => {
       options: { ...functions, header: "" },
       message: 'header "" must be the name of a header',
     },
-    ...["Authorization", "cookie"].map((header) => ({
+    ...["Authorization", "cookie", "dpop"].map((header) => ({
       name: `the header ${header}`,
       options: { ...functions, header },
-      message: `header "${header.toLowerCase()}" holds more than a token: name the cookie, or leave both out for Authorization: Bearer`,
+      message: `header "${header}" carries the credentials of users; it must be a header of its own`,
     })),
     {
       name: "allowed origins without a cookie",
