@@ -99,7 +99,7 @@ function serve(
   stubs: (router: ConnectRouter) => void,
 ): Transport {
   try {
-    const routes = auth.guard?.(stubs) ?? stubs;
+    const routes = auth.guard ? auth.guard(stubs) : stubs;
     return inMemory(routes, { interceptors: auth.interceptors })({ baseUrl });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
