@@ -26,7 +26,7 @@ export interface IntrospectionEndpointOptions
    * says where to ask.
    */
   readonly issuer?: string;
-  /** How long a token waits for an answer, in milliseconds. Default: 5,000. */
+  /** How long an answer may take, and before that the turn of a token, in milliseconds. Default: 5,000. */
   readonly timeoutMs?: number;
   /**
    * How many requests are under way at once. Sixteen times as many tokens wait
@@ -85,18 +85,19 @@ export function createIntrospectionEndpoint(
       throw error;
     });
 
-  async function ask(token: string, signal: AbortSignal): Promise<IntrospectionAnswer> {
+  async function ask(token: string): Promise<IntrospectionAnswer> {
     const attempt = outage.begin();
     if (attempt === undefined) {
       throw cannotVerify(leftAlone);
     }
-    let found: IntrospectionPlace;
+    const signal = AbortSignal.timeout(timeoutMs);
+    let found: IntrospectionPlace | undefined;
     let answer: Answer;
     try {
       found = await unlessAborted(signal, place.find());
       answer = await postTwice(found, token, signal);
     } catch (error) {
-      if (isAuthClientError(error) && answersOfOneToken.includes(error.code)) {
+      if (found && isAuthClientError(error) && answersOfOneToken.includes(error.code)) {
         attempt.answered();
       } else {
         attempt.failed();
@@ -133,11 +134,12 @@ export function createIntrospectionEndpoint(
     if (limit.isFull()) {
       throw cannotVerify("introspection: too many tokens at once");
     }
-    const signal = AbortSignal.timeout(timeoutMs);
+    // a time of its own: a request that began late would say nothing about the endpoint
+    const turn = AbortSignal.timeout(timeoutMs);
     return limit
-      .run(signal, () => ask(token, signal))
+      .run(turn, () => ask(token))
       .catch((error: unknown) => {
-        throw error === signal.reason ? cannotVerify("introspection: no turn in time") : error;
+        throw error === turn.reason ? cannotVerify("introspection: no turn in time") : error;
       });
   };
 }
@@ -147,7 +149,7 @@ const leftAlone = "introspection: the endpoint failed and is not asked again yet
 const wrongClient =
   "it does not accept this server; check clientId, the secret or key, and clientAuthentication";
 
-/** Failures of an endpoint that is there. */
+/** Codes of errors of an endpoint that is there. */
 const answersOfOneToken = ["redirect", "response_too_large"];
 
 function checkOptions(options: IntrospectionEndpointOptions): void {
