@@ -5,8 +5,9 @@ import { methodName } from "../policy/method-policy.js";
 import type { Admission } from "./gatekeeper.js";
 
 /** What is compared of a call, to know it again. */
-interface CallId {
+export interface CallId {
   readonly method: DescMethod;
+  readonly requestMethod: string;
   readonly header: Headers;
 }
 
@@ -14,10 +15,12 @@ interface CallId {
 export interface GatedCalls {
   /** Goes on with a call that was let pass. */
   run<T>(call: CallId, admission: Admission, fn: () => T): T;
+  /** Whether this very call passed a gate, and waits to be taken. */
+  has(call: CallId): boolean;
   /**
    * What the gate found out about this very call, once: a proof that was used
    * is not verified again. `undefined`: it passed no gate, or is another call
-   * that was made on the way, with credentials of its own.
+   * that was made on the way, with headers of its own.
    */
   take(call: CallId): Admission | undefined;
 }
@@ -26,19 +29,25 @@ export interface GatedCalls {
 export function createGatedCalls(identityHeaders: readonly string[]): GatedCalls {
   const storage = new AsyncLocalStorage<{ readonly call: CallId; admission?: Admission }>();
   const credentials = [authorizationHeader, dpopHeader, "cookie", ...identityHeaders];
-  const isSame = (a: CallId, b: CallId) =>
-    methodName(a.method) === methodName(b.method) &&
-    credentials.every((name) => a.header.get(name) === b.header.get(name));
+  // What the gate has judged must be there still: any header may be a credential, or say where
+  // a cookie came from. Others may have been added on the way, but no credential.
+  const isSame = (judged: CallId, call: CallId) =>
+    methodName(judged.method) === methodName(call.method) &&
+    judged.requestMethod === call.requestMethod &&
+    credentials.every((name) => judged.header.has(name) || !call.header.has(name)) &&
+    [...judged.header].every(([name]) => judged.header.get(name) === call.header.get(name));
+  const find = (call: CallId) => {
+    const gated = storage.getStore();
+    return gated?.admission !== undefined && isSame(gated.call, call) ? gated : undefined;
+  };
 
   return {
     run: (call, admission, fn) => storage.run({ call, admission }, fn),
+    has: (call) => find(call) !== undefined,
     take(call) {
-      const gated = storage.getStore();
-      if (gated?.admission === undefined || !isSame(gated.call, call)) {
-        return undefined;
-      }
-      const { admission } = gated;
-      delete gated.admission;
+      const gated = find(call);
+      const admission = gated?.admission;
+      delete gated?.admission;
       return admission;
     },
   };

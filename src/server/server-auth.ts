@@ -5,6 +5,7 @@ import { cleanHeaders, propagateIdentity, respondWith } from "./authenticate.js"
 import { createGatedCalls } from "./gated-calls.js";
 import { type AdmissionOptions, createGatekeeper } from "./gatekeeper.js";
 import { guardRoutes } from "./guard-routes.js";
+import { createHttpGate, type HttpGate } from "./http-gate.js";
 
 /** Options of `createServerAuth`. */
 export interface ServerAuthOptions extends AdmissionOptions {}
@@ -22,6 +23,24 @@ export interface ServerAuth {
    * must not be async.
    */
   guard(routes: (router: ConnectRouter) => unknown): (router: ConnectRouter) => void;
+  /**
+   * Puts a gate before a handler of a server: calls are refused before their
+   * body is read. Connect reads all of it before an interceptor runs, whoever
+   * sends it. The handler is `(req, res, …)`, for node:http, node:https and
+   * node:http2, Express and Fastify included, or `(request, …)` that returns a
+   * `Response`; the gate is of the same type.
+   *
+   * It judges calls of the methods in `policies`, and answers those that it
+   * refuses in their protocol; the interceptors do not judge a call again that
+   * passed it, and handlers know its caller. All else goes to the handler as it
+   * came: it takes the place of neither `interceptors` nor `guard`.
+   *
+   * ```ts
+   * const handler = connectNodeAdapter({ routes: auth.guard(routes), interceptors: auth.interceptors });
+   * http2.createServer(auth.gate(handler));
+   * ```
+   */
+  readonly gate: HttpGate;
 }
 
 /**
@@ -63,6 +82,7 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
   return {
     interceptors: [interceptor],
     guard: (routes) => guardRoutes(routes, { interceptor, passedKey, policies, exempt }),
+    gate: createHttpGate({ admit, gatedCalls, policies, exempt }),
   };
 }
 
