@@ -1,0 +1,331 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { cacheIdentities } from "../../src/server/identity-cache.js";
+import type { AuthContext, CacheOptions } from "../../src/server/index.js";
+import { setWallClock, useFakeTime, useRealTime } from "../support/fake-time.js";
+import { refusalOf } from "../support/refusal-of.js";
+
+const start = 1_800_000_000_000;
+beforeEach(() => useFakeTime(start));
+afterEach(() => useRealTime());
+
+const identityOf = (subject: string): AuthContext => ({
+  subject,
+  roles: ["user"],
+  scopes: ["read"],
+  claims: { team: "a" },
+  type: "test",
+});
+
+/** A cache, and what it asked for. */
+function cacheOf(
+  options: CacheOptions,
+  verify = async (credential: string) => identityOf(credential),
+) {
+  const asked: string[] = [];
+  const identify = cacheIdentities(options, (credential) => {
+    asked.push(credential);
+    return verify(credential);
+  });
+  return { asked, identify };
+}
+
+async function identifyAll(
+  identify: (credential: string) => Promise<AuthContext>,
+  credentials: readonly string[],
+): Promise<void> {
+  for (const credential of credentials) {
+    expect((await identify(credential)).subject).toBe(credential);
+  }
+}
+
+describe("cacheIdentities", () => {
+  test("asks once per ttl", async () => {
+    const { asked, identify } = cacheOf({ ttl: 1000 });
+    await identifyAll(identify, ["a", "a"]);
+    vi.advanceTimersByTime(999);
+    await identifyAll(identify, ["a"]);
+    expect(asked).toEqual(["a"]);
+    // it counts from the question, not from the last call
+    vi.advanceTimersByTime(1);
+    await identifyAll(identify, ["a", "a"]);
+    expect(asked).toEqual(["a", "a"]);
+  });
+
+  test("counts the time of the verification: what was revoked meanwhile passes for no longer", async () => {
+    const { asked, identify } = cacheOf({ ttl: 1000 }, async (credential) => {
+      vi.advanceTimersByTime(600);
+      return identityOf(credential);
+    });
+    await identifyAll(identify, ["a"]);
+    vi.advanceTimersByTime(399);
+    await identifyAll(identify, ["a"]);
+    expect(asked).toEqual(["a"]);
+    vi.advanceTimersByTime(1);
+    await identifyAll(identify, ["a"]);
+    expect(asked).toEqual(["a", "a"]);
+  });
+
+  test("does not keep what took longer than the ttl", async () => {
+    const { asked, identify } = cacheOf({ ttl: 500 }, async (credential) => {
+      vi.advanceTimersByTime(600);
+      return identityOf(credential);
+    });
+    await identifyAll(identify, ["a", "a"]);
+    expect(asked).toEqual(["a", "a"]);
+  });
+
+  test.each([
+    { name: "expires before the ttl ends", expiresAt: new Date(start + 300), kept: 300 },
+    { name: "expires after it", expiresAt: new Date(start + 5000), kept: 1000 },
+    { name: "does not say when it expires", kept: 1000 },
+    { name: "has expired", expiresAt: new Date(start), kept: 0 },
+    { name: "has an invalid date", expiresAt: new Date(Number.NaN), kept: 0 },
+  ])("keeps an identity that $name for $kept ms", async ({ expiresAt, kept }) => {
+    const { asked, identify } = cacheOf({ ttl: 1000 }, async (credential) => ({
+      ...identityOf(credential),
+      ...(expiresAt !== undefined && { expiresAt }),
+    }));
+    await identifyAll(identify, ["a"]);
+    if (kept > 0) {
+      vi.advanceTimersByTime(kept - 1);
+      await identifyAll(identify, ["a"]);
+      expect(asked).toEqual(["a"]);
+      vi.advanceTimersByTime(1);
+    }
+    await identifyAll(identify, ["a"]);
+    expect(asked).toEqual(["a", "a"]);
+  });
+
+  test("keeps an identity until the time that it is told", async () => {
+    const verify = vi.fn(async () => ({ ...identityOf("a"), claims: { exp: start + 200 } }));
+    const identify = cacheIdentities({ ttl: 1000 }, verify, ({ claims }) => Number(claims.exp));
+    await identify("a");
+    vi.advanceTimersByTime(199);
+    await identify("a");
+    expect(verify).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(1);
+    await identify("a");
+    expect(verify).toHaveBeenCalledTimes(2);
+  });
+
+  test.each([
+    { name: "back by an hour", steps: [-3_600_000] },
+    { name: "forth and back", steps: [3_600_000, -3_600_000] },
+    { name: "back and forth", steps: [-3_600_000, 3_600_000] },
+    { name: "back again and again", steps: [-60_000, -60_000, -60_000] },
+  ])("keeps nothing for longer where the clock is set $name", async ({ steps }) => {
+    const { asked, identify } = cacheOf({ ttl: 1000 });
+    await identifyAll(identify, ["a"]);
+    for (const step of steps) {
+      setWallClock(step);
+      await identify("a");
+    }
+    vi.advanceTimersByTime(1000);
+    const before = asked.length;
+    await identify("a");
+    expect(asked).toHaveLength(before + 1);
+  });
+
+  test("goes on remembering where the clock was set back", async () => {
+    const { asked, identify } = cacheOf({ ttl: 1000 });
+    setWallClock(-3_600_000);
+    await identifyAll(identify, ["a"]);
+    setWallClock(-3_600_000);
+    await identifyAll(identify, ["a", "b", "b"]);
+    expect(asked).toEqual(["a", "b"]);
+  });
+
+  test("forgets what was not seen for longest above maxSize", async () => {
+    const { asked, identify } = cacheOf({ ttl: 1000, maxSize: 2 });
+    await identifyAll(identify, ["a", "b", "a", "c"]);
+    asked.length = 0;
+    await identifyAll(identify, ["a", "c"]);
+    expect(asked).toEqual([]);
+    await identifyAll(identify, ["b"]);
+    expect(asked).toEqual(["b"]);
+  });
+
+  test("keeps one identity where maxSize is 1", async () => {
+    const { asked, identify } = cacheOf({ ttl: 1000, maxSize: 1 });
+    await identifyAll(identify, ["a", "a", "b", "b", "a"]);
+    expect(asked).toEqual(["a", "b", "a"]);
+  });
+
+  test("keeps 10,000 by default, in a flood of others", async () => {
+    const { asked, identify } = cacheOf({ ttl: 60_000 });
+    for (let i = 0; i < 30_000; i++) {
+      await identify(`flood-${i}`);
+    }
+    asked.length = 0;
+    for (let i = 29_999; i >= 20_000; i--) {
+      await identify(`flood-${i}`);
+    }
+    expect(asked).toEqual([]);
+    await identify("flood-19999");
+    expect(asked).toEqual(["flood-19999"]);
+  });
+
+  test("holds as many identities as maxSize, and no credential", async () => {
+    const kept = vi.spyOn(Map.prototype, "set");
+    const { identify } = cacheOf({ ttl: 1000, maxSize: 3 });
+    for (const credential of ["secret-1", "secret-2", "secret-3", "secret-4", "secret-5"]) {
+      await identify(credential);
+    }
+    const maps = new Set(kept.mock.contexts.filter((map) => map instanceof Map));
+    const keys = kept.mock.calls.map(([key]) => String(key));
+    kept.mockRestore();
+    const sizes = [...maps].map(({ size }) => size).sort();
+    // those that are kept, and those that are waited for
+    expect(sizes).toEqual([0, 3]);
+    expect(keys.length).toBeGreaterThan(0);
+    expect(keys.filter((key) => key.includes("secret"))).toEqual([]);
+  });
+
+  test("holds on to nothing of what failed", async () => {
+    const kept = vi.spyOn(Map.prototype, "set");
+    const { identify } = cacheOf({ ttl: 1000 }, () => Promise.reject(new Error("no")));
+    for (let i = 0; i < 10; i++) {
+      await expect(identify(`bad-${i}`)).rejects.toThrow(new Error("no"));
+    }
+    const maps = new Set(kept.mock.contexts.filter((map) => map instanceof Map));
+    kept.mockRestore();
+    expect(maps.size).toBeGreaterThan(0);
+    expect([...maps].filter(({ size }) => size > 0)).toEqual([]);
+  });
+
+  test("never takes one credential for another", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.string({ unit: "binary" }), { maxLength: 20 }),
+        fc.integer({ min: 1, max: 5 }),
+        async (credentials, maxSize) => {
+          const { identify } = cacheOf({ ttl: 1000, maxSize }, async (credential) =>
+            identityOf(`:${credential}`),
+          );
+          const twice = [...credentials, ...credentials];
+          const found = await Promise.all(twice.map(identify));
+          expect(found.map(({ subject }) => subject)).toEqual(twice.map((text) => `:${text}`));
+          for (const credential of credentials) {
+            expect((await identify(credential)).subject).toBe(`:${credential}`);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("calls that bring the same credential at once", () => {
+  // time stands still, and promises go on
+  const later = () => wait(0, undefined, { ref: true });
+  beforeEach(() => useRealTime());
+
+  test("wait for one verification", async () => {
+    const { asked, identify } = cacheOf({ ttl: 60_000 }, async (credential) => {
+      await later();
+      return identityOf(credential);
+    });
+    const found = await Promise.all(Array.from({ length: 100 }, () => identify("a")));
+    expect(asked).toEqual(["a"]);
+    expect(new Set(found).size).toBe(1);
+  });
+
+  test("are refused each with an error of its own, and no later call with it", async () => {
+    let isDown = true;
+    const { asked, identify } = cacheOf({ ttl: 60_000 }, async (credential) => {
+      await later();
+      if (isDown) {
+        const cause = new Error("log");
+        throw new ConnectError("down", Code.Unavailable, { "x-a": "a" }, undefined, cause);
+      }
+      return identityOf(credential);
+    });
+    const calls = Array.from({ length: 3 }, () => identify("a"));
+    const errors = await Promise.all(calls.map((call) => call.catch((error: unknown) => error)));
+    expect(asked).toEqual(["a"]);
+    expect(new Set(errors).size).toBe(3);
+    for (const [i, error] of errors.entries()) {
+      expect.assert(error instanceof ConnectError);
+      expect(await refusalOf(Promise.reject(error))).toEqual({
+        code: "Unavailable",
+        message: "down",
+        reason: "log",
+      });
+      // none of the others has what the interceptors of one add
+      expect([...error.metadata]).toEqual([["x-a", "a"]]);
+      error.metadata.set("x-call", String(i));
+    }
+    isDown = false;
+    await identifyAll(identify, ["a"]);
+    expect(asked).toEqual(["a", "a"]);
+  });
+
+  test("do not wait for a verification that threw at once", async () => {
+    let isBroken = true;
+    const identify = cacheIdentities({ ttl: 60_000 }, (credential) => {
+      if (isBroken) {
+        throw new Error("broken");
+      }
+      return Promise.resolve(identityOf(credential));
+    });
+    await expect(identify("a")).rejects.toThrow(new Error("broken"));
+    isBroken = false;
+    await identifyAll(identify, ["a"]);
+  });
+
+  test("show the first of them to the judge, with the rest of it", async () => {
+    const verify = vi.fn(async (credential: string, _from: string) => identityOf(credential));
+    const identify = cacheIdentities({ ttl: 60_000 }, verify);
+    await Promise.all([identify("a", "one"), identify("a", "two"), identify("b", "three")]);
+    expect(verify.mock.calls).toEqual([
+      ["a", "one"],
+      ["b", "three"],
+    ]);
+  });
+});
+
+describe("an identity that is remembered", () => {
+  test("is frozen, and a copy of what the judge returned", async () => {
+    const given = identityOf("a");
+    const { identify } = cacheOf({ ttl: 1000 }, async () => given);
+    const found = await identify("a");
+    expect(found).toEqual(given);
+    expect(await identify("a")).toBe(found);
+    for (const part of [found, found.roles, found.scopes, found.claims]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+    for (const part of [given, given.roles, given.scopes, given.claims]) {
+      expect(Object.isFrozen(part)).toBe(false);
+    }
+  });
+
+  test("is none that lacks a subject", async () => {
+    const { identify } = cacheOf({ ttl: 1000 }, async () => identityOf(""));
+    expect(await refusalOf(identify("a"))).toEqual({
+      code: "Unauthenticated",
+      message: "invalid credentials",
+      reason: "the authentication returned something that is no identity",
+    });
+  });
+});
+
+describe("cacheIdentities throws for", () => {
+  test.each<{ options: unknown; message: string }>([
+    ...[0, -1, Number.NaN, Number.POSITIVE_INFINITY, "30s", undefined].map((ttl) => ({
+      options: { ttl },
+      message: `cache.ttl ${ttl} must be a number of milliseconds above 0`,
+    })),
+    ...[0, -1, 1.5, Number.POSITIVE_INFINITY, "10"].map((maxSize) => ({
+      options: { ttl: 1, maxSize },
+      message: `cache.maxSize ${maxSize} must be a whole number above 0`,
+    })),
+    { options: true, message: "cache.ttl undefined must be a number of milliseconds above 0" },
+    { options: { ttl: 1, size: 2 }, message: 'cache has no option "size"; there are ttl, maxSize' },
+  ])("$options", ({ options, message }) => {
+    const create = (given: unknown) =>
+      cacheIdentities(given as CacheOptions, async () => identityOf("a"));
+    expect(() => create(options)).toThrow(new TypeError(message));
+  });
+});
