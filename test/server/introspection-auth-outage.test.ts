@@ -83,11 +83,8 @@ describe("an endpoint over HTTP", () => {
     createInterceptor({ introspectionEndpoint: `${server.baseUrl}/introspect?key=1`, ...options });
   const wrongClient =
     "it does not accept this server; check clientId, the secret or key, and clientAuthentication";
-  const status = (code: number, more: Partial<Fault> = {}): Fault => ({
-    type: "status",
-    status: code,
-    ...more,
-  });
+  const status = (code: number, more: { headers?: Record<string, string>; body?: string } = {}) =>
+    ({ type: "status", status: code, ...more }) as const;
 
   test.each<{ name: string; fault: Fault; reason: string; requests?: number }>([
     { name: "answers 401", fault: status(401), reason: `HTTP 401: ${wrongClient}` },
@@ -140,7 +137,7 @@ describe("an endpoint over HTTP", () => {
     },
     {
       name: "answers with a page",
-      fault: status(200, { body: "<html>secret-token</html>", contentType: "text/html" }),
+      fault: status(200, { body: "<html>secret-token</html>" }),
       reason: "answered with something that is no JSON object",
     },
     {
@@ -494,7 +491,7 @@ describe("a silent endpoint", () => {
   const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
   test("costs the first call 5 s, and then one call after each backoff", async () => {
-    const interceptor = createInterceptor({ fetch });
+    const interceptor = createInterceptor({ fetch, maxConcurrentRequests: 1 });
     const first = outcome(call(interceptor, "first"));
     await later(4999);
     expect(asked).toBe(1);
@@ -521,6 +518,15 @@ describe("a silent endpoint", () => {
     await later(10_001);
     expect(await outcome(call(interceptor, "back"))).toBe("alice");
     expect(await outcome(call(interceptor, "again"))).toBe("alice");
+
+    // it begins anew
+    isSilent = true;
+    const next = outcome(call(interceptor, "next"));
+    await later(5000);
+    expect(await next).toContain("in time");
+    isSilent = false;
+    await later(1001);
+    expect(await outcome(call(interceptor, "last"))).toBe("alice");
   });
 
   test("counts once for requests that fail together", async () => {

@@ -184,16 +184,31 @@ describe("discovery", () => {
   });
 
   test.each([
-    { name: "the endpoint for mutual TLS", aliases: ["/mtls"], path: "/mtls" },
-    { name: "the usual one where there is no other", aliases: [], path: "/introspect" },
-  ])("takes $name for a client with a certificate", async ({ aliases, path }) => {
+    {
+      name: "the endpoint for mutual TLS for a client with a certificate",
+      clientAuthentication: tlsClientAuth(),
+      aliases: ["/mtls"],
+      path: "/mtls",
+    },
+    {
+      name: "the usual one for it where there is no other",
+      clientAuthentication: tlsClientAuth(),
+      aliases: [],
+      path: "/introspect",
+    },
+    {
+      name: "the usual one for other clients",
+      clientAuthentication: clientSecretBasic(clientSecret),
+      aliases: ["/mtls"],
+      path: "/introspect",
+    },
+  ])("takes $name", async ({ clientAuthentication, aliases, path }) => {
     const [alias] = aliases.map((name) => ({
       introspection_endpoint: `${server.baseUrl}${name}`,
       token_endpoint: `${server.baseUrl}/token`,
     }));
     answers.set(oauth, { body: { ...metadata(), mtls_endpoint_aliases: alias } });
     answers.set("/mtls", { body: active });
-    const clientAuthentication = tlsClientAuth();
     await call(createInterceptor({ issuer: server.baseUrl, clientAuthentication }));
     expect(paths()).toEqual([oauth, path]);
   });
