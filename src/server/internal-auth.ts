@@ -35,8 +35,10 @@ export interface InternalAuthInterceptorOptions extends PropagationOptions {
  * Other methods pass as they are, without the headers of the trust sources.
  *
  * It belongs after the interceptors that authenticate users, which must skip
- * the internal methods, and before the one that authorizes. `createServerAuth`
- * has no need of it: its `internal` takes the trust sources.
+ * the internal methods, and before the one that authorizes. One that reads
+ * `x-auth-*`, a gateway, has to be the first of all, because each deletes them.
+ * `createServerAuth` has no need of any order: its `internal` takes the trust
+ * sources.
  *
  * Refuses with `Unauthenticated`: a call of an internal method without the
  * credential of a trust source, or with a bad one. Throws `TypeError` without
