@@ -4,7 +4,6 @@ import {
   ConnectError,
   type ContextKey,
   type ContextValues,
-  createContextValues,
   type Interceptor,
 } from "@connectrpc/connect";
 
@@ -96,22 +95,31 @@ export function runAs(
  * one call must not be read in another.
  */
 export function ownValues(given: ContextValues): ContextValues {
-  const own = createContextValues();
-  const written = new Set<symbol>();
-  const values: ContextValues = {
-    get: (key) => (written.has(key.id) ? own : given).get(key),
-    set(key, value) {
-      written.add(key.id);
-      own.set(key, value);
-      return values;
-    },
-    delete(key) {
-      written.add(key.id);
-      own.delete(key);
-      return values;
-    },
-  };
-  return values;
+  return new OwnValues(given);
+}
+
+class OwnValues implements ContextValues {
+  readonly #own = new Map<symbol, unknown>();
+  readonly #given: ContextValues;
+
+  constructor(given: ContextValues) {
+    this.#given = given;
+  }
+
+  get<T>(key: ContextKey<T>): T {
+    // what is there under this key was set with it
+    return this.#own.has(key.id) ? (this.#own.get(key.id) as T) : this.#given.get(key);
+  }
+
+  set<T>(key: ContextKey<T>, value: T): this {
+    this.#own.set(key.id, value);
+    return this;
+  }
+
+  delete(key: ContextKey<unknown>): this {
+    this.#own.set(key.id, key.defaultValue);
+    return this;
+  }
 }
 
 /** The body of a streaming handler runs when its messages are read, so each read needs the context. */

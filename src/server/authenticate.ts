@@ -68,7 +68,7 @@ export const commonOptionNames: Readonly<Record<keyof CommonAuthOptions, true>> 
 };
 
 /** Headers that carry an identity, so that no handler takes what a caller wrote for one. */
-const authHeaders: readonly string[] = Object.values(AUTH_HEADERS);
+const authHeaders: ReadonlySet<string> = new Set(Object.values(AUTH_HEADERS));
 
 /** Whether an interceptor before has deleted the `x-auth-*` headers of the caller: others are ours. */
 const cleanedKey: ContextKey<boolean> = {
@@ -103,7 +103,7 @@ export function createAuthenticatingInterceptor(
       // a call within a call is not that of the outer caller
       return runAs(contextValues.get(authContextKey), next, req, contextValues);
     }
-    const call = incomingCall(req);
+    const call = new AnsweredCall(req);
     const identity = checkFound(await complete.authenticate(call));
     if (identity === undefined) {
       throw missingCredentials(challengesOf([complete]));
@@ -144,36 +144,43 @@ export function cleanHeaders(
   req: { readonly header: Headers; readonly contextValues: ContextValues },
   identityHeaders: readonly string[],
 ): ContextValues {
-  const isCleaned = req.contextValues.get(cleanedKey);
-  deleteHeaders(req.header, isCleaned ? identityHeaders : [...authHeaders, ...identityHeaders]);
+  const others = req.contextValues.get(cleanedKey) ? noHeaders : authHeaders;
+  deleteHeaders(req.header, identityHeaders, others);
   return ownValues(req.contextValues).set(cleanedKey, true);
 }
 
 /** A call as authentication sees it, with headers for its response that are made when they are needed. */
-export interface AnsweredCall extends IncomingCall {
-  readonly responseHeader: Headers;
-  /** Whether there is anything in `responseHeader`. */
-  readonly hasResponseHeader: boolean;
-}
+export class AnsweredCall implements IncomingCall {
+  readonly header: Headers;
+  readonly url: string;
+  readonly requestMethod: string;
+  readonly method: DescMethod;
+  readonly signal: AbortSignal;
+  #responseHeader: Headers | undefined;
 
-/** What authentication sees of a request. */
-export function incomingCall(req: Omit<IncomingCall, "responseHeader">): AnsweredCall {
-  const { header, url, requestMethod, method, signal } = req;
-  let responseHeader: Headers | undefined;
-  return {
+  constructor({
     header,
     url,
     requestMethod,
     method,
     signal,
-    get responseHeader() {
-      responseHeader ??= new Headers();
-      return responseHeader;
-    },
-    get hasResponseHeader() {
-      return responseHeader !== undefined;
-    },
-  };
+  }: Omit<IncomingCall, "responseHeader">) {
+    this.header = header;
+    this.url = url;
+    this.requestMethod = requestMethod;
+    this.method = method;
+    this.signal = signal;
+  }
+
+  get responseHeader(): Headers {
+    this.#responseHeader ??= new Headers();
+    return this.#responseHeader;
+  }
+
+  /** Whether there is anything in `responseHeader`. */
+  get hasResponseHeader(): boolean {
+    return this.#responseHeader !== undefined;
+  }
 }
 
 /**
@@ -206,17 +213,24 @@ export function challengesOf(authenticators: readonly Authenticator[]): string[]
   return authenticators.flatMap(({ challenge }) => challenge ?? []);
 }
 
+const noHeaders: ReadonlySet<string> = new Set();
+
 /**
  * Deletes headers, and those that differ in case and underscores only: some
  * gateways and frameworks take `x_auth_subject` for `x-auth-subject`.
  */
-export function deleteHeaders(header: Headers, names: readonly string[]): void {
-  if (names.length === 0) {
+export function deleteHeaders(
+  header: Headers,
+  names: readonly string[],
+  others: ReadonlySet<string> = noHeaders,
+): void {
+  if (names.length === 0 && others.size === 0) {
     return;
   }
-  for (const name of [...header.keys()]) {
-    if (names.includes(name.replaceAll("_", "-"))) {
-      header.delete(name);
+  for (const sent of [...header.keys()]) {
+    const name = sent.includes("_") ? sent.replaceAll("_", "-") : sent;
+    if (others.has(name) || names.includes(name)) {
+      header.delete(sent);
     }
   }
 }

@@ -6,12 +6,11 @@ import type { ServicePolicies } from "../policy/method-policy.js";
 import { createPolicyLookup } from "../policy/policy-lookup.js";
 import type { AuthContext } from "./auth-context.js";
 import {
-  type AnsweredCall,
+  AnsweredCall,
   type Authenticator,
   challengesOf,
   checkFound,
   type IncomingCall,
-  incomingCall,
 } from "./authenticate.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
 import { AuthzDeniedError, missingCredentials, toRefusal } from "./refusal.js";
@@ -109,7 +108,7 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
   return {
     authenticators: [...authenticators, ...internals],
     async admit(request) {
-      const call = incomingCall(request);
+      const call = new AnsweredCall(request);
       let found: Admission = nobodyIn(call);
       if (isExempt(call.method)) {
         return found;
@@ -121,7 +120,7 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
         }
         if (policy.kind === "public") {
           return identifyOnPublic
-            ? await identify(call, authenticators).catch(() => nobodyIn(incomingCall(request)))
+            ? await identify(call, authenticators).catch(() => nobodyIn(new AnsweredCall(request)))
             : found;
         }
         const candidates = policy.kind === "internal" ? internals : authenticators;
