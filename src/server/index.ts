@@ -30,11 +30,31 @@ export {
   type GatewayAuthInterceptorOptions,
   type GatewayHeaderMapping,
 } from "./gateway-auth.js";
+export type { Grants } from "./grants.js";
 export type { CacheOptions } from "./identity-cache.js";
+export {
+  createInternalAuthInterceptor,
+  type InternalAuthInterceptorOptions,
+} from "./internal-auth.js";
+export {
+  createIntrospectionAuthInterceptor,
+  type IntrospectionAuthInterceptorOptions,
+} from "./introspection-auth.js";
+export type { IntrospectionEndpointOptions } from "./introspection-endpoint.js";
 export { createJwtAuthInterceptor, type JwtAuthInterceptorOptions } from "./jwt-auth.js";
 export type { JwtKeyOptions } from "./jwt-keys.js";
+export {
+  type MeshIdentity,
+  type MeshIdentityTrustOptions,
+  meshIdentityTrust,
+} from "./mesh-identity-trust.js";
 export { type PropagationOptions, parseAuthHeaders, setAuthHeaders } from "./propagate-headers.js";
 export { createProtoAuthzInterceptor, type ProtoAuthzInterceptorOptions } from "./proto-authz.js";
+export {
+  createRedisReplayStore,
+  type RedisReplayClient,
+  type RedisReplayStoreOptions,
+} from "./redis-replay-store.js";
 export { type AuthzDeniedDetails, AuthzDeniedError } from "./refusal.js";
 export {
   createMemoryReplayStore,
@@ -47,4 +67,10 @@ export {
   type SessionAuthInterceptorOptions,
 } from "./session-auth.js";
 export type { SessionTokenOptions } from "./session-token.js";
+export { type SharedSecretTrustOptions, sharedSecretTrust } from "./shared-secret-trust.js";
+export {
+  type SignedTokenIssuer,
+  type SignedTokenTrustOptions,
+  signedTokenTrust,
+} from "./signed-token-trust.js";
 export type { DpopOptions } from "./verify-dpop.js";
