@@ -9,7 +9,7 @@ import {
   type IntrospectionPlace,
 } from "./find-introspection-endpoint.js";
 import { createOutage } from "./outage.js";
-import { cannotVerify } from "./refusal.js";
+import { cannotVerify, invalidToken } from "./refusal.js";
 import { createRequestLimit } from "./request-limit.js";
 
 /** Which authorization server is asked about tokens, and by whom. */
@@ -42,7 +42,8 @@ export type IntrospectionAnswer = Readonly<Record<string, unknown>>;
  * Makes the function that asks about a token (RFC 7662 §2). It throws
  * `Unavailable` where there is no answer that can be read: an outage, an error,
  * a redirect, more than 256 KiB, something that is no JSON object. The cause
- * says which, and shows neither the token nor what proves the client.
+ * says which, and shows neither the token nor what proves the client. Tokens
+ * of a kind that the server says it does not judge are `Unauthenticated`.
  *
  * A server that gives no answer, wants fewer requests (429, 503) or does not
  * accept this client is left alone for a while. Other errors may be about the
@@ -114,6 +115,10 @@ export function createIntrospectionEndpoint(
     }
     if (status === 404) {
       place.forget();
+    }
+    // RFC 7009 §2.2.1: a JWT, say, where only opaque tokens are asked about
+    if (status === 400 && members?.error === "unsupported_token_type") {
+      throw invalidToken("token: of a kind that the authorization server does not judge");
     }
     const { origin, pathname } = new URL(found.url);
     const at = `introspection: ${origin}${pathname} answered`;

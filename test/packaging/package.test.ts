@@ -157,6 +157,7 @@ describe("connectrpc-auth", () => {
         "createAuthzInterceptor",
         "createGatewayAuthInterceptor",
         "createInternalAuthInterceptor",
+        "createIntrospectionAuthInterceptor",
         "createJwtAuthInterceptor",
         "createMemoryReplayStore",
         "createProtoAuthzInterceptor",

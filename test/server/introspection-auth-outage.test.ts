@@ -185,6 +185,16 @@ describe("an endpoint over HTTP", () => {
     expect(await outcome(call(interceptor))).toBe("alice");
   });
 
+  test("that does not judge such tokens refuses them", async () => {
+    const interceptor = connect();
+    faults.set(status(400, { body: '{"error":"unsupported_token_type"}' }));
+    expect(await outcome(call(interceptor, "e30.e30.e30"))).toBe(
+      "Unauthenticated: token: of a kind that the authorization server does not judge",
+    );
+    faults.set(undefined);
+    expect(await outcome(call(interceptor))).toBe("alice");
+  });
+
   test.each<{ name: string; fault: Fault; reason: RegExp; requests: number }>([
     {
       name: "is silent",

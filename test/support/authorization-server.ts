@@ -39,6 +39,7 @@ export interface TestAuthorizationServer {
   readonly jwksUri: string;
   readonly tokenEndpoint: string;
   readonly introspectionEndpoint: string;
+  readonly revocationEndpoint: string;
   readonly clients: TestClients;
   readonly resources: typeof resources;
   /** What came to the token endpoint, in order. */
@@ -130,6 +131,7 @@ export async function startAuthorizationServer(
     jwksUri: `${issuer}/jwks`,
     tokenEndpoint: `${issuer}/token`,
     introspectionEndpoint: `${issuer}/token/introspection`,
+    revocationEndpoint: `${issuer}/token/revocation`,
     clients,
     resources,
     requests,

@@ -42,6 +42,8 @@ export interface ProtectedApiOptions {
   readonly authorizationServer: TestAuthorizationServer;
   /** Default: bound tokens are refused. `publicOrigins`: beside its own one. */
   readonly dpop?: Partial<DpopOptions>;
+  /** Makes what authenticates callers of this origin. Default: JWTs for `resources.orders`, by `dpop`. */
+  readonly authenticateAt?: (origin: string) => Authenticator;
   /** Headers of each answer, and the whole answer to `OPTIONS`: for CORS. Default: none. */
   readonly headers?: () => Readonly<Record<string, string>>;
 }
@@ -72,13 +74,15 @@ export async function startProtectedApi(options: ProtectedApiOptions): Promise<P
   let onRequest: (n: number) => Promise<unknown> | undefined = () => undefined;
 
   const createHandler = () => {
-    const jwt = createJwtAuthInterceptor({
-      jwksUri: authorizationServer.jwksUri,
-      issuer: authorizationServer.issuer,
-      audience: authorizationServer.resources.orders,
-      algorithms: ["ES256"],
-      ...(dpop && { dpop: { ...dpop, publicOrigins: [baseUrl, ...(dpop.publicOrigins ?? [])] } }),
-    });
+    const byToken =
+      options.authenticateAt?.(baseUrl) ??
+      createJwtAuthInterceptor({
+        jwksUri: authorizationServer.jwksUri,
+        issuer: authorizationServer.issuer,
+        audience: authorizationServer.resources.orders,
+        algorithms: ["ES256"],
+        ...(dpop && { dpop: { ...dpop, publicOrigins: [baseUrl, ...(dpop.publicOrigins ?? [])] } }),
+      });
     const authenticate: Authenticator["authenticate"] = async (call) => {
       const [scheme, token = ""] = call.header.get("authorization")?.split(" ") ?? [];
       if (revoked.has(token)) {
@@ -87,11 +91,11 @@ export async function startProtectedApi(options: ProtectedApiOptions): Promise<P
           "www-authenticate": challenge,
         });
       }
-      return jwt.authenticate(call);
+      return byToken.authenticate(call);
     };
     const auth = createServerAuth({
       policies: [UserServicePolicies, MatrixServicePolicies],
-      authenticate: { ...jwt, authenticate },
+      authenticate: { ...byToken, authenticate },
     });
     return connectNodeAdapter({
       routes: auth.guard((router) => addRoutes(router, calls)),

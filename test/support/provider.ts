@@ -58,6 +58,7 @@ export async function createProviderFactory(
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
         introspection: { enabled: true, allowedPolicy: () => true },
+        revocation: { enabled: true, allowedPolicy: () => true },
         dPoP: dpopNonces
           ? { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true }
           : { enabled: true },
