@@ -23,6 +23,8 @@ export interface Project {
   remove(): void;
 }
 
+const usersPackages = ["@bufbuild", "@connectrpc", "@valkey", "better-auth", "ioredis", "redis"];
+
 /**
  * Installs the packed packages with npm into an empty directory. What else a
  * user installs is linked to the packages of this repository, so that no
@@ -48,7 +50,7 @@ export function createProject(): Project {
   );
   npm(["install", "--offline", "--legacy-peer-deps", "--no-audit", "--no-fund"], directory);
   const installed = readdirSync(modules).filter((name) => !name.startsWith("."));
-  for (const name of ["@bufbuild", "@connectrpc", "@types", "typescript", "undici-types"]) {
+  for (const name of [...usersPackages, "@types", "typescript", "undici-types"]) {
     symlinkSync(join(repositoryRoot, "node_modules", name), join(modules, name));
   }
   symlinkSync(process.execPath, join(modules, ".bin", "node"));
