@@ -34,7 +34,7 @@ describe("code in the documentation", () => {
   let project: Project;
   let errors: string;
   beforeAll(() => {
-    project = createProject();
+    project = createProject("@valkey", "better-auth", "ioredis", "redis");
     for (const { file, text } of readCodeBlocks("README.md")) {
       if (file !== undefined) {
         project.write(file, text);

@@ -23,14 +23,13 @@ export interface Project {
   remove(): void;
 }
 
-const usersPackages = ["@bufbuild", "@connectrpc", "@valkey", "better-auth", "ioredis", "redis"];
-
 /**
  * Installs the packed packages with npm into an empty directory. What else a
  * user installs is linked to the packages of this repository, so that no
- * registry is needed.
+ * registry is needed. `more`: names or scopes of such packages, besides those
+ * that everybody has.
  */
-export function createProject(): Project {
+export function createProject(...more: readonly string[]): Project {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), "connectrpc-auth-project-")));
   const modules = join(directory, "node_modules");
   const tarball = (folder: string) => `file:${pack(folder, directory)}`;
@@ -50,7 +49,8 @@ export function createProject(): Project {
   );
   npm(["install", "--offline", "--legacy-peer-deps", "--no-audit", "--no-fund"], directory);
   const installed = readdirSync(modules).filter((name) => !name.startsWith("."));
-  for (const name of [...usersPackages, "@types", "typescript", "undici-types"]) {
+  const peers = ["@bufbuild", "@connectrpc", "@types", "typescript", "undici-types"];
+  for (const name of [...peers, ...more]) {
     symlinkSync(join(repositoryRoot, "node_modules", name), join(modules, name));
   }
   symlinkSync(process.execPath, join(modules, ".bin", "node"));

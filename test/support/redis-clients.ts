@@ -19,7 +19,7 @@ export interface TestRedisClient {
   close(): unknown;
 }
 
-/** Connects a client that gives up where its server does not answer. */
+/** Connects a client as docs/dpop.md says. */
 export async function connectRedisClient(
   name: RedisPackage,
   { port, password }: RedisAddress,
@@ -29,7 +29,13 @@ export async function connectRedisClient(
       const client = createClient({
         password,
         disableOfflineQueue: true,
-        socket: { host: "127.0.0.1", port },
+        pingInterval: 1_000,
+        socket: {
+          host: "127.0.0.1",
+          port,
+          socketTimeout: 5_000,
+          reconnectStrategy: (retries) => Math.min(retries * 50, 1_000),
+        },
       });
       client.on("error", ignore);
       await client.connect();
