@@ -52,7 +52,7 @@ export function createKeySet(jwksUri: string): JWTVerifyGetKey {
   }
 
   async function loadOrThrow(): Promise<JWTVerifyGetKey> {
-    if (pending === undefined && now() < retryAt) {
+    if (now() < retryAt) {
       throw cannotVerify(`${shown}: ${failure}, and is not asked again yet`);
     }
     pending ??= load();

@@ -74,6 +74,11 @@ describe("resolveJwtKeys accepts", () => {
     expect(keys).toEqual({ key: new TextEncoder().encode(secret), algorithms: want });
   });
 
+  test("a secret by its bytes, not by its characters", () => {
+    const secret = "é".repeat(16);
+    expect(resolveJwtKeys({ secret }).key).toHaveLength(32);
+  });
+
   test.each([
     "https://issuer.test/jwks?a=b",
     "http://localhost:8080/jwks",
@@ -269,6 +274,15 @@ describe("resolveJwtKeys rejects", () => {
     const options = untyped({ publicKey: await key() });
     expect(() => resolveJwtKeys(options)).toThrow(new TypeError(message));
   });
+
+  test.each(["https://me@issuer.test/", "https://:hunter2@issuer.test/", "http://a:b@localhost/"])(
+    "a key set at %s",
+    (jwksUri) => {
+      expect(() => resolveJwtKeys({ jwksUri })).toThrow(
+        new TypeError("jwksUri must have no user name and password: they are not sent"),
+      );
+    },
+  );
 
   test.each([
     { jwksUri: "http://issuer.test/jwks?key=hunter2", shown: "http://issuer.test/jwks" },

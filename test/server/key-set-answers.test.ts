@@ -235,10 +235,13 @@ describe("a key set that does not come within 5 s leaves the known keys:", () =>
   });
 
   test("a server that says it is down, very slowly", async () => {
+    let closed: Promise<void> | undefined;
     server.answerWith((res) => {
+      closed = new Promise((resolve) => res.on("close", resolve));
       res.writeHead(503, json).write("x");
     });
     // the rest is not waited for
     expect(await outcomeOf(newKeySet(), tokenBy(first))).toBe(failed("status 503"));
+    await closed;
   });
 });

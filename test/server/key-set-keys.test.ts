@@ -69,8 +69,10 @@ describe("the name of a key", () => {
     server.answerWith(keySetOf(ec, otherEc, good));
     const keySet = newKeySet();
     expect(await outcomeOf(keySet, tokenBy(ec))).toBe(several);
+    vi.setSystemTime(Date.now() + 60_000);
     expect(await outcomeOf(keySet, tokenBy(otherEc))).toBe(several);
     expect(await outcomeOf(keySet, tokenBy(good))).toBe("ok");
+    expect(server.requests).toHaveLength(1);
   });
 
   test("may be left out where one key fits", async () => {

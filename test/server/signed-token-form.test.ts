@@ -1,9 +1,13 @@
+import { Code } from "@connectrpc/connect";
 import { EncryptJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { resolveJwtKeys } from "../../src/server/jwt-keys.js";
+import { verifyJwt } from "../../src/server/verify-jwt.js";
 import {
   acceptedClaims,
   acceptedHeader,
   identify,
+  issuerKeys,
   now,
   reasonOf,
   signToken,
@@ -126,6 +130,17 @@ describe("the text of a token is refused", () => {
 
   test("above 8 KiB, whoever signed it", async () => {
     expect(await reasonOf(tokenOfLength(8193))).toBe("the token has more than 8192 bytes");
+  });
+
+  test("above 8 KiB, wherever it was read", async () => {
+    const keys = resolveJwtKeys({ publicKey: issuerKeys.publicKey });
+    const verify = (text: string) => verifyJwt(text, keys, { clockToleranceSeconds: 5 });
+    await expect(verify(tokenOfLength(8192))).resolves.toMatchObject({ sub: "alice" });
+    await expect(verify(tokenOfLength(8193))).rejects.toMatchObject({
+      code: Code.Unauthenticated,
+      rawMessage: "invalid token",
+      cause: new Error("token: more than 8192 bytes"),
+    });
   });
 
   test.each([

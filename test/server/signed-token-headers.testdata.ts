@@ -11,7 +11,7 @@ const otherAlg = 'token: "alg" (Algorithm) Header Parameter value not allowed';
 const noHeader = "token: JWS Protected Header is invalid";
 const badCrit =
   'token: "crit" (Critical) Header Parameter MUST be an array of non-empty strings when present';
-const extension = "token: extensions of JWS are not known here (RFC 7515 §4.1.11, RFC 7797)";
+const extension = 'token: "b64" is an extension of JWS that is not known here (RFC 7797)';
 const otherKind = (typ: unknown) => `token: typ ${JSON.stringify(typ)} is another kind of token`;
 const unknownCrit = (name: string) =>
   `token: Extension Header Parameter "${name}" is not recognized`;
