@@ -156,6 +156,55 @@ describe("a request to the introspection endpoint", () => {
   });
 });
 
+describe("a request that cannot be made", () => {
+  const introspectionEndpoint = "https://issuer.test/introspect";
+  const failing = () => Promise.reject(new Error(`${clientSecret} and ${token}`));
+  const hanging = () => new Promise<never>(() => {});
+  const authentication = (authenticate: ClientAuthentication["authenticate"]) => ({
+    clientAuthentication: { method: "own", authenticate },
+  });
+
+  test.each<{
+    name: string;
+    options: Partial<IntrospectionAuthInterceptorOptions>;
+    reason: string;
+  }>([
+    {
+      name: "the client's proof fails",
+      options: authentication(failing),
+      reason: "no request could be made",
+    },
+    {
+      name: "the client's proof takes too long",
+      options: { ...authentication(hanging), timeoutMs: 50 },
+      reason: "no answer in time",
+    },
+    {
+      name: "its fetch fails",
+      options: { fetch: failing },
+      reason: `no answer from ${introspectionEndpoint}`,
+    },
+    {
+      name: "its fetch knows no signals",
+      options: { fetch: hanging, timeoutMs: 50 },
+      reason: `no answer from ${introspectionEndpoint} in time`,
+    },
+    {
+      name: "its metadata take too long",
+      options: { issuer: "https://issuer.test", fetch: hanging, timeoutMs: 50 },
+      reason: "no answer in time",
+    },
+  ])("because $name is no fault of the caller's", async ({ options, reason }) => {
+    const endpoint = options.issuer === undefined ? { introspectionEndpoint } : {};
+    const interceptor = createInterceptor({ ...endpoint, ...options });
+    expect(await secrets.failure(call(interceptor))).toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: "credentials cannot be verified at the moment",
+      cause: new Error(`introspection: ${reason}`),
+    });
+  });
+});
+
 describe("discovery", () => {
   const metadata = () => ({
     issuer: server.baseUrl,
