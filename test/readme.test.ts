@@ -43,6 +43,12 @@ describe("code in the documentation", () => {
     for (const { file, text } of snippets) {
       project.write(file, text);
     }
+    // named in the declarations of better-auth, but not part of every runtime
+    project.write(
+      "src/sqlite.d.ts",
+      `declare module "bun:sqlite" { export class Database {} }
+       declare module "node:sqlite" { export class DatabaseSync {} }`,
+    );
     project.write("tsconfig.json", strictTsconfig);
     const generated = project.run("buf", "generate");
     if (generated.status !== 0) {
