@@ -214,12 +214,12 @@ describe("createRedisReplayStore", () => {
 /** What a server does that was good a moment ago, and what the clients make of it. */
 const faults: {
   readonly name: string;
-  readonly set: RespAnswers["set"];
+  readonly set: NonNullable<RespAnswers["set"]>;
   readonly reasons: Readonly<Record<RedisPackage, string>>;
 }[] = [
   {
     name: "hangs",
-    set: undefined,
+    set: { last: "" },
     reasons: {
       redis: "no answer within 2000 ms",
       ioredis: "Command timed out",
@@ -228,7 +228,7 @@ const faults: {
   },
   {
     name: "ends the connection",
-    set: { close: true },
+    set: { last: "", close: true },
     reasons: {
       redis: "Socket closed unexpectedly",
       ioredis:
@@ -238,7 +238,7 @@ const faults: {
   },
   {
     name: "speaks HTTP",
-    set: "HTTP/1.1 400 Bad Request\r\n",
+    set: { last: "HTTP/1.1 400 Bad Request\r\n\r\n" },
     reasons: {
       redis: "no answer within 2000 ms",
       ioredis: "Unknown RESP type 72 …. Please report this.",

@@ -1,9 +1,10 @@
 import net from "node:net";
 import { listen } from "./free-port.js";
 
-/** Answers in RESP, such as `+OK`. `undefined`: none, for ever. `close`: the connection ends. */
+/** Answers in RESP, such as `+OK`. */
 export interface RespAnswers {
-  readonly set?: string | { readonly close: true } | undefined;
+  /** To `SET`. `last`: nothing is said after it on this connection, which may also end. */
+  readonly set?: string | { readonly last: string; readonly close?: boolean };
   /** To what clients say before anything else. Default: that of a server which takes any password. */
   readonly greeting?: string;
 }
@@ -16,7 +17,7 @@ export interface RespServer {
   close(): Promise<void>;
 }
 
-export async function startRespServer({ set, greeting }: RespAnswers): Promise<RespServer> {
+export async function startRespServer({ set = "+OK", greeting }: RespAnswers): Promise<RespServer> {
   const commands: string[][] = [];
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
@@ -35,11 +36,15 @@ export async function startRespServer({ set, greeting }: RespAnswers): Promise<R
           continue;
         }
         commands.push(command);
-        if (typeof set === "object") {
-          socket.destroy();
-        } else if (set !== undefined) {
+        if (typeof set === "string") {
           say(set);
+          continue;
         }
+        socket.removeAllListeners("data").write(set.last);
+        if (set.close) {
+          socket.destroy();
+        }
+        return;
       }
     });
   });
