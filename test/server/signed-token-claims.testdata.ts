@@ -243,7 +243,22 @@ export const acceptedPayloads: readonly Omit<ClaimsCase, "reason">[] = [
   { name: "an own __proto__", claims: textWith('"__proto__":{"sub":"mallory","exp":1}') },
   {
     name: "claims that are nested deeply",
-    claims: textWith(`"x":${"[".repeat(999)}${"]".repeat(999)}`),
+    claims: textWith(`"x":${"[".repeat(2900)}${"]".repeat(2900)}`),
   },
   { name: "a nonce, which some access tokens have too", claims: { nonce: "x" } },
+];
+
+/** Claims beside accepted ones that give no roles, however much they look like some. */
+export const claimsWithoutRoles: readonly Omit<ClaimsCase, "reason">[] = [
+  { name: "text", claims: { roles: "admin" } },
+  { name: "JSON in text", claims: { roles: '["admin"]' } },
+  { name: "lists in a list", claims: { roles: [["admin"]] } },
+  { name: "a list with null", claims: { roles: ["admin", null] } },
+  { name: "a list with an object", claims: { roles: ["admin", {}] } },
+  { name: "an object like a list", claims: { roles: { 0: "admin", length: 1 } } },
+  { name: "an object of roles", claims: { roles: { admin: true } } },
+  { name: "true", claims: { roles: true } },
+  { name: "in another spelling", claims: { Roles: ["admin"], ROLES: ["admin"], role: ["admin"] } },
+  { name: "inherited", claims: textWith('"__proto__":{"roles":["admin"]}') },
+  { name: "replaced by nothing", claims: textWith('"roles":["admin"],"roles":[]') },
 ];

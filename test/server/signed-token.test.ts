@@ -9,7 +9,11 @@ import {
   reasonOf,
   signToken,
 } from "../support/signed-tokens.js";
-import { acceptedPayloads, refusedClaims } from "./signed-token-claims.testdata.js";
+import {
+  acceptedPayloads,
+  claimsWithoutRoles,
+  refusedClaims,
+} from "./signed-token-claims.testdata.js";
 import { acceptedHeaders, refusedHeaders } from "./signed-token-headers.testdata.js";
 
 beforeEach(() => {
@@ -48,6 +52,10 @@ describe("a signed token is accepted with", () => {
       subject: "alice",
     });
   });
+});
+
+test.each(claimsWithoutRoles)("a signed token has no roles where they are $name", async (token) => {
+  expect(await identify(withClaims(token.claims))).toMatchObject({ subject: "alice", roles: [] });
 });
 
 describe("a signed token is refused with", () => {
