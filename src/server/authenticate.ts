@@ -216,8 +216,9 @@ export function challengesOf(authenticators: readonly Authenticator[]): string[]
 const noHeaders: ReadonlySet<string> = new Set();
 
 /**
- * Deletes headers, and those that differ in case and underscores only: some
- * gateways and frameworks take `x_auth_subject` for `x-auth-subject`.
+ * Deletes headers, and those that differ in punctuation only: PHP, WSGI and
+ * others make one variable of `x-auth-subject`, `x_auth_subject` and
+ * `x.auth.subject`.
  */
 export function deleteHeaders(
   header: Headers,
@@ -228,9 +229,14 @@ export function deleteHeaders(
     return;
   }
   for (const sent of [...header.keys()]) {
-    const name = sent.includes("_") ? sent.replaceAll("_", "-") : sent;
-    if (others.has(name) || names.includes(name)) {
+    const name = withHyphens(sent);
+    if (others.has(name) || names.includes(name) || names.includes(sent)) {
       header.delete(sent);
     }
   }
+}
+
+/** The spelling of a header with hyphens for punctuation of any kind. */
+export function withHyphens(name: string): string {
+  return /[^a-z0-9-]/.test(name) ? name.replace(/[^a-z0-9-]/g, "-") : name;
 }

@@ -1,4 +1,5 @@
 import { authorizationHeader, dpopHeader } from "../headers.js";
+import { withHyphens } from "./authenticate.js";
 
 /** The name of a header in lower case. Throws `TypeError` for what is none (RFC 9110 §5.1). */
 export function checkHeaderName(option: string, name: string): string {
@@ -26,7 +27,7 @@ export function checkOwnHeader(option: string, name: string): string {
   return checked;
 }
 
-/** Names for `Authenticator.identityHeaders`, where headers are looked up by their spelling with hyphens. */
+/** Names for `Authenticator.identityHeaders`: other spellings are deleted by the one with hyphens. */
 export function hiddenHeaders(...names: string[]): string[] {
-  return [...new Set(names.flatMap((name) => [name, name.replaceAll("_", "-")]))];
+  return [...new Set(names.flatMap((name) => [name, withHyphens(name)]))];
 }

@@ -375,8 +375,11 @@ describe("createGatewayAuthInterceptor", () => {
     x_auth_subject: "mallory",
     "X-Auth_Roles": '["admin"]',
     x_gateway_secret: "guess",
+    "x.auth.subject": "mallory",
+    "X~Auth!Roles": '["admin"]',
     "x-internal": "1",
     x_internal: "1",
+    "x.internal": "1",
     "x-other": "1",
   };
   const options: GatewayAuthInterceptorOptions = { trustSource, stripHeaders: ["X-Internal"] };
@@ -417,7 +420,7 @@ describe("createGatewayAuthInterceptor", () => {
       const seen: string[] = [];
       const createTransport = inMemory(
         matrixRoutes(({ method, subject, header }) => {
-          const names = [...header.keys()].filter((name) => /^x[-_]/.test(name));
+          const names = [...header.keys()].filter((name) => /^x[^a-z]/.test(name));
           seen.push(`${method}: ${subject}, ${names}`);
         }),
         { interceptors: interceptors() },
