@@ -99,6 +99,15 @@ describe("cacheIdentities", () => {
     expect(asked).toEqual(["a", "a"]);
   });
 
+  test("does not forget an identity for one that it cannot keep", async () => {
+    const { asked, identify } = cacheOf({ ttl: 1000, maxSize: 1 }, async (credential) => ({
+      ...identityOf(credential),
+      ...(credential === "expired" && { expiresAt: new Date(start) }),
+    }));
+    await identifyAll(identify, ["a", "expired", "a"]);
+    expect(asked).toEqual(["a", "expired"]);
+  });
+
   test("keeps an identity until the time that it is told", async () => {
     const verify = vi.fn(async () => ({ ...identityOf("a"), claims: { exp: start + 200 } }));
     const identify = cacheIdentities({ ttl: 1000 }, verify, ({ claims }) => Number(claims.exp));

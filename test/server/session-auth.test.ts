@@ -280,6 +280,12 @@ describe("createSessionAuthInterceptor rejects", () => {
       reason: "x-sid is empty, or not exactly one token",
     },
     {
+      name: "a header with a comma",
+      options: { header: "x-sid" },
+      header: { "x-sid": "abc,def" },
+      reason: "x-sid is empty, or not exactly one token",
+    },
+    {
       name: "a header with a tab",
       options: { header: "x-sid" },
       header: { "x-sid": "a\tb" },
@@ -664,6 +670,7 @@ describe("a call with a cookie", () => {
       "https://evil.test",
       "https://api.test.evil.test",
       "https://evil-api.test",
+      "https://api.tes",
       "https://api.test:8443",
       "http://api.test",
       "null",
@@ -686,6 +693,12 @@ describe("a call with a cookie", () => {
       name: `the origin ${JSON.stringify(origin)}`,
       header: { origin },
       reason: `Origin is ${JSON.stringify(origin)}`,
+    })),
+    ...["ftp", "ws", "chrome-extension"].map((scheme) => ({
+      name: `the own host with the scheme ${scheme}`,
+      header: { origin: `${scheme}://api.test` },
+      url: "http://api.test",
+      reason: `Origin is "${scheme}://api.test"`,
     })),
     {
       name: "an origin, where the own one is unknown",
@@ -895,6 +908,7 @@ describe("createSessionAuthInterceptor throws for", () => {
       "https://a@app.test",
       "https://",
       null,
+      ["https://b.test"],
     ].map((value) => ({
       name: `the allowed origin ${JSON.stringify(value)}`,
       options: { ...functions, cookie: "sid", allowedOrigins: ["https://app.test", value] },
