@@ -1,6 +1,6 @@
-import { constants } from "node:http2";
-import { drainOrClose } from "./gate-drain.js";
+import { answerAndDrain } from "./gate-drain.js";
 import type { NodeRequest } from "./gate-node-call.js";
+import { resetSoon } from "./gate-reset.js";
 import type { RefusalResponse } from "./write-refusal.js";
 
 /** What is needed of a response. Those of node:http, node:https and node:http2 have it. */
@@ -9,7 +9,8 @@ export interface NodeResponse {
   readonly headersSent: boolean;
   readonly writableFinished: boolean;
   setHeader(name: string, value: string | readonly string[]): unknown;
-  end(body?: Uint8Array): unknown;
+  end(): unknown;
+  end(body: Uint8Array): unknown;
   once(event: "close" | "finish", listener: () => void): unknown;
   off(event: "close" | "finish", listener: () => void): unknown;
 }
@@ -27,13 +28,17 @@ export function sendRefusal(req: NodeRequest, res: NodeResponse, refusal: Refusa
   for (const name of new Set(header.keys())) {
     res.setHeader(name, name === "set-cookie" ? header.getSetCookie() : `${header.get(name)}`);
   }
+  const answer = () => {
+    if (body === undefined) {
+      res.end(); // over HTTP/2, one frame for all
+    } else {
+      res.end(body);
+    }
+  };
   if ("stream" in req) {
-    res.end(body);
-    // RFC 9113 §8.1: after the response, without an error; what comes until then is bounded by the
-    // window of the stream, which nobody reads
-    req.stream.close(constants.NGHTTP2_NO_ERROR);
+    resetSoon(req.stream);
+    answer();
   } else {
-    drainOrClose(req, res);
-    res.end(body);
+    answerAndDrain(req, res, answer);
   }
 }

@@ -10,12 +10,12 @@ import { type RefusalResponse, writeRefusal } from "./write-refusal.js";
 
 /** Puts a gate before a handler. See `ServerAuth.gate`. */
 export interface HttpGate {
-  <Req extends Request, Rest extends readonly unknown[]>(
-    handler: (request: Req, ...rest: Rest) => Response | Promise<Response>,
-  ): (request: Req, ...rest: Rest) => Response | Promise<Response>;
   <Req extends NodeRequest, Res extends NodeResponse, Rest extends readonly unknown[]>(
     handler: (req: Req, res: Res, ...rest: Rest) => unknown,
   ): (req: Req, res: Res, ...rest: Rest) => void | Promise<void>;
+  <Req extends Request, Rest extends readonly unknown[]>(
+    handler: (request: Req, ...rest: Rest) => Response | Promise<Response>,
+  ): (request: Req, ...rest: Rest) => Response | Promise<Response>;
 }
 
 /** What a gate decides with. */
@@ -95,12 +95,12 @@ export function createHttpGate(options: HttpGateOptions): HttpGate {
     return gatedCalls.has(call) ? goOn() : judge(call, goOn, toResponse);
   }
 
-  function gate<Req extends Request, Rest extends readonly unknown[]>(
-    handler: (request: Req, ...rest: Rest) => Response | Promise<Response>,
-  ): (request: Req, ...rest: Rest) => Response | Promise<Response>;
   function gate<Req extends NodeRequest, Res extends NodeResponse, Rest extends readonly unknown[]>(
     handler: (req: Req, res: Res, ...rest: Rest) => unknown,
   ): (req: Req, res: Res, ...rest: Rest) => void | Promise<void>;
+  function gate<Req extends Request, Rest extends readonly unknown[]>(
+    handler: (request: Req, ...rest: Rest) => Response | Promise<Response>,
+  ): (request: Req, ...rest: Rest) => Response | Promise<Response>;
   function gate(handler: (...args: never[]) => unknown): (...args: never[]) => unknown {
     if (typeof handler !== "function") {
       throw new TypeError("gate takes a handler of Node's HTTP servers, or one of fetch");

@@ -54,7 +54,9 @@ export interface CountingServer extends Listening {
   readonly port: number;
   /** The bytes that were read from its connections so far, those of HTTP itself included. */
   bytesRead(): number;
-  /** Connections that are open. */
+  /** How many connections came so far. */
+  connections(): number;
+  /** Those that are open. */
   readonly sockets: ReadonlySet<Socket>;
 }
 
@@ -76,6 +78,7 @@ export async function serve(
     ...listening,
     port: Number(new URL(listening.baseUrl).port),
     sockets,
+    connections: () => all.length,
     bytesRead: () => all.reduce((sum, { bytesRead }) => sum + bytesRead, 0),
   };
 }
