@@ -908,7 +908,7 @@ describe("createSessionAuthInterceptor throws for", () => {
       "https://a@app.test",
       "https://",
       null,
-      ["https://b.test"],
+      ["capacitor://localhost"],
     ].map((value) => ({
       name: `the allowed origin ${JSON.stringify(value)}`,
       options: { ...functions, cookie: "sid", allowedOrigins: ["https://app.test", value] },
