@@ -9,9 +9,7 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest;
  * prefix off. `undefined`: the target of the request is no URL.
  */
 export function readPath({ url = "" }: NodeRequest): string | undefined {
-  // two slashes would begin with a host
-  const target = url.replace(/^[/\\]+/, "/");
-  return URL.canParse(target, "http://host") ? new URL(target, "http://host").pathname : undefined;
+  return parse(url, "http://host")?.pathname;
 }
 
 /**
@@ -20,14 +18,20 @@ export function readPath({ url = "" }: NodeRequest): string | undefined {
  */
 export function readUrl(req: NodeRequest): string | undefined {
   const host = "authority" in req ? req.authority : req.headers.host;
+  if (host === undefined) {
+    return undefined;
+  }
   const isEncrypted = "encrypted" in req.socket && req.socket.encrypted === true;
-  const origin = `${isEncrypted ? "https" : "http"}://${host}`;
   // Express takes the path of a mounted handler off `url`, and keeps all of it here
-  const isOriginalKept = "originalUrl" in req && typeof req.originalUrl === "string";
-  const target = isOriginalKept ? `${req.originalUrl}` : (req.url ?? "");
-  return host !== undefined && URL.canParse(target, origin)
-    ? new URL(target, origin).href
-    : undefined;
+  const isKept = "originalUrl" in req && typeof req.originalUrl === "string";
+  const target = isKept ? `${req.originalUrl}` : (req.url ?? "");
+  return parse(target, `${isEncrypted ? "https" : "http"}://${host}`)?.href;
+}
+
+/** A path that begins with two slashes would name another host: anyone's, whom a check of origins then takes for ours. */
+function parse(target: string, origin: string): URL | undefined {
+  const path = target.replace(/^[/\\]+/, "/");
+  return URL.canParse(path, origin) ? new URL(path, origin) : undefined;
 }
 
 /** The header of a request, as Connect makes it for interceptors. */

@@ -1,7 +1,8 @@
 import http from "node:http";
 import http2 from "node:http2";
 import type { Socket } from "node:net";
-import type { ConnectRouter } from "@connectrpc/connect";
+import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import { createFetchHandler } from "@connectrpc/connect/protocol";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type Listening, listenOnLoopback } from "../../example/loopback.js";
 import {
@@ -47,6 +48,22 @@ export type NodeHandler = ReturnType<typeof connectNodeAdapter>;
 /** Makes the handler of an API for node:http and node:http2. */
 export function createTestHandler({ routes, interceptors }: TestApi): NodeHandler {
   return connectNodeAdapter({ routes, interceptors });
+}
+
+/** Makes the handler of an API for fetch: what servers in other runtimes take. */
+export function createTestFetch({
+  routes,
+  interceptors,
+}: TestApi): (request: Request) => Promise<Response> {
+  const router = createConnectRouter({ interceptors });
+  routes(router);
+  const handlers = new Map(
+    router.handlers.map((handler) => [handler.requestPath, createFetchHandler(handler)]),
+  );
+  return async (request) => {
+    const handler = handlers.get(new URL(request.url).pathname);
+    return (await handler?.(request)) ?? new Response(null, { status: 404 });
+  };
 }
 
 /** A server, and how much it read. */
