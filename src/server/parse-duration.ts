@@ -18,9 +18,10 @@ export function checkSeconds(option: string, value: unknown): asserts value is n
 export function parseDuration(option: string, value: unknown): number {
   if (typeof value === "string") {
     const [, amount, unit = ""] = /^(\d+(?:\.\d+)?) ?([a-z]+)$/i.exec(value) ?? [];
-    const [, seconds] = unitSeconds.find(([form]) => form.test(unit.toLowerCase())) ?? [];
-    if (amount !== undefined && seconds !== undefined) {
-      return Number(amount) * seconds;
+    const [, unitLength] = unitSeconds.find(([form]) => form.test(unit.toLowerCase())) ?? [];
+    const seconds = Number(amount) * Number(unitLength);
+    if (Number.isFinite(seconds)) {
+      return seconds;
     }
   } else if (typeof value === "number" && Number.isFinite(value) && value >= 0) {
     return value;
