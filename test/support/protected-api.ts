@@ -46,6 +46,8 @@ export interface ProtectedApiOptions {
   readonly authenticateAt?: (origin: string) => Authenticator;
   /** Headers of each answer, and the whole answer to `OPTIONS`: for CORS. Default: none. */
   readonly headers?: () => Readonly<Record<string, string>>;
+  /** Whether calls pass a gate. Default: false. */
+  readonly gated?: boolean;
 }
 
 /** A server of MatrixService and UserService that takes the tokens of an authorization server. */
@@ -97,10 +99,11 @@ export async function startProtectedApi(options: ProtectedApiOptions): Promise<P
       policies: [UserServicePolicies, MatrixServicePolicies],
       authenticate: { ...byToken, authenticate },
     });
-    return connectNodeAdapter({
+    const handler = connectNodeAdapter({
       routes: auth.guard((router) => addRoutes(router, calls)),
       interceptors: auth.interceptors,
     });
+    return options.gated ? auth.gate(handler) : handler;
   };
   let handle = createHandler();
 
