@@ -304,6 +304,12 @@ describe("createGatewayAuthInterceptor", () => {
         "trustSource.expectedValues: a secret must be printable ASCII without spaces at its ends, or no header carries it",
     },
     {
+      name: "a secret with a space at its beginning",
+      options: { trustSource: { expectedValues: [" hunter2"] } },
+      message:
+        "trustSource.expectedValues: a secret must be printable ASCII without spaces at its ends, or no header carries it",
+    },
+    {
       name: "a secret in other letters",
       options: { trustSource: { expectedValues: ["geheimÜ"] } },
       message:
@@ -380,9 +386,15 @@ describe("createGatewayAuthInterceptor", () => {
     "x-internal": "1",
     x_internal: "1",
     "x.internal": "1",
+    "x-user-name": "Svc",
+    x_user_name: "Mallory",
     "x-other": "1",
   };
-  const options: GatewayAuthInterceptorOptions = { trustSource, stripHeaders: ["X-Internal"] };
+  const options: GatewayAuthInterceptorOptions = {
+    trustSource,
+    headerMapping: { subject: "x-auth-subject", name: "X-User-Name" },
+    stripHeaders: ["X-Internal"],
+  };
 
   test.each<{ name: string; interceptors: () => Interceptor[]; policy: PolicyKind }>([
     {

@@ -396,6 +396,7 @@ describe("createInternalAuthInterceptor", () => {
     await client.internalUnary({}, { headers });
     await client.authenticatedUnary({}, { headers });
     expect(seen.map(({ subject }) => subject)).toEqual(["internal", "alice"]);
+    expect(seen.map(({ header }) => header.has("x-internal-secret"))).toEqual([false, false]);
     const anonymous = { ...headers, authorization: "" };
     expect(await refusalOf(callMatrix(client, "internal", "Bidi", { headers }))).toMatchObject({
       code: "Unauthenticated",
@@ -405,6 +406,18 @@ describe("createInternalAuthInterceptor", () => {
       code: "Unauthenticated",
       message: "missing credentials",
     });
+  });
+
+  test("hides a header that has underscores itself, with its twins", async () => {
+    const trustSource = sharedSecretTrust({ secret, header: "X_Key" });
+    const { client, seen } = connect([internal({ trustSource })], Auth.none());
+    const twins = { x_key: secret, "x-key": "1", "x.key": "1", "x-keys": "1" };
+    await client.internalUnary({}, { headers: twins });
+    await client.publicUnary({}, { headers: twins });
+    expect(seen.map(({ header }) => [...header.keys()].filter((name) => /^x/.test(name)))).toEqual([
+      ["x-keys"],
+      ["x-keys"],
+    ]);
   });
 
   test("takes patterns", async () => {

@@ -190,6 +190,12 @@ describe("meshIdentityTrust with x-forwarded-client-cert", () => {
     expect(await refusal({ [xfcc]: value }, options)).toEqual(new Error(reason));
   });
 
+  test("takes escapes out of a quoted principal", async () => {
+    const quoted = { ...options, allowlist: [{ principal: 'urn:"a"' }] };
+    const identity = await authenticate({ [xfcc]: 'URI="urn:\\"a\\""' }, quoted);
+    expect(identity?.subject).toBe('urn:"a"');
+  });
+
   test("finds no credential where there is no header", async () => {
     expect(
       await authenticate({ "x-forwarded-client-principal": indexer }, options),
