@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { ConnectError } from "@connectrpc/connect";
 import type { ServicePolicies } from "../policy/method-policy.js";
 import type { IncomingCall } from "./authenticate.js";
@@ -10,7 +11,11 @@ import { type RefusalResponse, writeRefusal } from "./write-refusal.js";
 
 /** Puts a gate before a handler. See `ServerAuth.gate`. */
 export interface HttpGate {
-  <Req extends NodeRequest, Res extends NodeResponse, Rest extends readonly unknown[]>(
+  <
+    Req extends NodeRequest = IncomingMessage,
+    Res extends NodeResponse = ServerResponse,
+    Rest extends readonly unknown[] = [],
+  >(
     handler: (req: Req, res: Res, ...rest: Rest) => unknown,
   ): (req: Req, res: Res, ...rest: Rest) => void | Promise<void>;
   <Req extends Request, Rest extends readonly unknown[]>(

@@ -192,7 +192,7 @@ describe("what authentication sees of a request", () => {
 
 describe("a handler that fails", () => {
   const api = createTestApi();
-  const failing = () => {
+  const failing: NodeHandler = () => {
     throw new Error("the handler is broken");
   };
 
@@ -213,7 +213,7 @@ describe("a handler that fails", () => {
 
   test.each([
     { name: "throws", handler: failing },
-    { name: "rejects", handler: async () => failing() },
+    { name: "rejects", handler: (async (req, res) => failing(req, res)) satisfies NodeHandler },
   ])("rejects, where it is called later and $name", async ({ handler }) => {
     const gate = api.gate(handler);
     server = await serve("1.1", async (req, res) => {
