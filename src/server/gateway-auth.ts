@@ -48,9 +48,9 @@ const defaultMapping: GatewayHeaderMapping = {
  *
  * Refuses with `Unauthenticated`: identity headers without the secret or with
  * a wrong one, the secret without a subject, malformed roles and claims, values
- * above 8 KiB, and a comma in the subject, type or scopes: a gateway that adds
- * its header to the one of the client sends both, and they arrive as
- * `mallory, alice`. Throws `TypeError` where no expected value is given, or an
+ * above 8 KiB, and what came twice: a gateway that adds its header to the one of
+ * the client sends both, which arrive as `mallory, alice`. So a subject or type
+ * has no comma, and no scope ends in one. Throws `TypeError` where no expected value is given, or an
  * empty one, and where one header is to carry two things.
  *
  * Do not use it where clients can reach the server past the gateway and could
@@ -76,8 +76,12 @@ export function createGatewayAuthInterceptor(
   if (!Array.isArray(stripHeaders)) {
     throw new TypeError("stripHeaders must be a list of header names");
   }
-  // those of which several would make another identity; JSON says so by itself, and a name is for display
-  const single = [mapping.subject, mapping.type, mapping.scopes].filter(isGiven);
+  // JSON that came twice is none, and a name is for display; RFC 6749 §3.3 has commas in scopes
+  const signsOfTwo: readonly (readonly [name: string | undefined, sign: string])[] = [
+    [mapping.subject, ","],
+    [mapping.type, ","],
+    [mapping.scopes, ", "],
+  ];
 
   return createAuthenticatingInterceptor(
     {
@@ -95,9 +99,10 @@ export function createGatewayAuthInterceptor(
         if (secret === null || !isTrusted(secret)) {
           throw invalidCredentials(`identity headers without the right ${trustHeader}`);
         }
-        const joined = single.find((name) => header.get(name)?.includes(","));
-        if (joined !== undefined) {
-          throw invalidCredentials(`${joined} has a comma, as if it had been sent twice`);
+        for (const [name, sign] of signsOfTwo) {
+          if (name !== undefined && header.get(name)?.includes(sign)) {
+            throw invalidCredentials(`${name} looks as if it had been sent twice`);
+          }
         }
         return readIdentity(header, mapping, defaultType);
       },
@@ -145,8 +150,4 @@ function readMapping(mapping: GatewayHeaderMapping, trustHeader: string): string
     names.push(checked);
   }
   return names;
-}
-
-function isGiven(name: string | undefined): name is string {
-  return name !== undefined;
 }
