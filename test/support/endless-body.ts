@@ -1,5 +1,6 @@
 import http2 from "node:http2";
 import net from "node:net";
+import tls from "node:tls";
 
 /** An answer to a request whose body has no end. */
 export interface Answer {
@@ -13,6 +14,8 @@ export interface EndlessRequest {
   readonly port: number;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The certificate of the server, in PEM. Left out: no TLS. */
+  readonly ca?: string;
 }
 
 /** How a body over HTTP/1.1 is framed: one gigabyte is announced, or nothing. */
@@ -34,11 +37,12 @@ const framingHeader = {
  * of another length; rejects where the connection breaks before.
  */
 export function postEndlessly(
-  { port, path, headers }: EndlessRequest,
+  { port, path, headers, ca }: EndlessRequest,
   framing: Framing,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(port, "127.0.0.1");
+    const host = "127.0.0.1";
+    const socket = ca === undefined ? net.connect({ port, host }) : tls.connect({ port, host, ca });
     const received: Buffer[] = [];
     const write = () => {
       while (socket.writable && socket.write(framed[framing])) {

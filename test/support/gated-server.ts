@@ -78,11 +78,12 @@ export interface CountingServer extends Listening {
 }
 
 /** Serves a handler on a free port. */
-export async function serve(
-  httpVersion: "1.1" | "2",
-  handler: NodeHandler,
-): Promise<CountingServer> {
-  const server = httpVersion === "2" ? http2.createServer(handler) : http.createServer(handler);
+export function serve(httpVersion: "1.1" | "2", handler: NodeHandler): Promise<CountingServer> {
+  return listen(httpVersion === "2" ? http2.createServer(handler) : http.createServer(handler));
+}
+
+/** Lets a server listen on a free port. `baseUrl` is that without TLS. */
+export async function listen(server: http.Server | http2.Http2Server): Promise<CountingServer> {
   const all: Socket[] = [];
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {

@@ -10,9 +10,11 @@ import {
   type CountingServer,
   createTestApi,
   createTestHandler,
+  listen,
   serve,
   type TestApi,
 } from "../support/gated-server.js";
+import { certificates } from "../support/mutual-tls.js";
 import { createTestToken } from "../support/test-token.js";
 import { matrixPath } from "./protocols.js";
 
@@ -168,5 +170,34 @@ describe("a body without an end over HTTP/2", () => {
     // a message, and the end of the stream without an error
     expect(body.toString()).toBe("\0\0\0\0\x02{}\x02\0\0\0\x02{}");
     expect(api.calls).toEqual(["AuthenticatedClient by alice: 0"]);
+  });
+});
+
+describe("a body without an end over TLS", () => {
+  const { cert, key } = certificates.server;
+  const [dialect] = dialects;
+  expect.assert(dialect !== undefined);
+  const { path, contentType } = dialect;
+  const headers = { "content-type": contentType };
+  let baseUrl: string;
+  beforeEach(async () => {
+    const handler = api.gate(createTestHandler(api));
+    const secure = http2.createSecureServer({ cert, key, allowHTTP1: true }, handler);
+    server = await listen(secure);
+    baseUrl = server.baseUrl.replace("http:", "https:");
+  });
+
+  test.each(["content-length", "chunked"] as const)(
+    "is refused unread, with %s",
+    async (framing) => {
+      const answer = await postEndlessly({ ...server, path, headers, ca: cert }, framing);
+      expectRefusal(answer, dialect);
+    },
+  );
+
+  test("is refused unread, in a stream of HTTP/2", async () => {
+    const session = http2.connect(baseUrl, { ca: cert });
+    expectRefusal(await streamEndlessly(session, { path, headers }), dialect);
+    session.destroy();
   });
 });
