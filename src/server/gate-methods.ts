@@ -2,21 +2,19 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { createMethodMatcher } from "../policy/method-pattern.js";
 import { methodName, type ServicePolicies } from "../policy/method-policy.js";
 
-/** A method that a path names. */
-export interface NamedMethod {
-  readonly method: DescMethod;
-  /** Whether calls pass without being judged: the method is public, or exempt. */
-  readonly isOpen: boolean;
-}
+/** A method that a path names. `isOpen`: calls pass without being judged, because it is public, or exempt. */
+export type NamedMethod =
+  | { readonly isOpen: true }
+  | { readonly isOpen: false; readonly method: DescMethod };
 
-/** Finds the method that the path of a URL names, among those with a policy. */
+/** Finds the method that the path of a URL names, among those with a policy and those that are exempt. */
 export type FindMethod = (pathname: string) => NamedMethod | undefined;
 
 /**
  * Makes what finds methods by the last two segments of a path: before them any
  * prefix may stand. Paths that a lenient router takes for the same are taken
  * for the same too: those with encoded characters, doubled and trailing
- * slashes, path parameters, or other capitals.
+ * slashes, other capitals, or something after a semicolon.
  */
 export function createFindMethod(
   policies: readonly ServicePolicies[],
@@ -32,13 +30,18 @@ export function createFindMethod(
       inLowerCase.set(methodName(method).toLowerCase(), { method, isOpen });
     }
   }
-  return (pathname) => {
-    const segments = decode(pathname)
-      .split(/[/\\]/)
-      .map((segment) => segment.replace(/;.*/s, ""))
-      .filter((segment) => segment !== "");
-    const name = segments.slice(-2).join("/");
+  const find = (pathname: string) => {
+    const segments = decode(pathname).split(/[/\\]/);
+    const name = segments.filter(Boolean).slice(-2).join("/");
     return exact.get(name) ?? inLowerCase.get(name.toLowerCase());
+  };
+  return (pathname) => {
+    if (!pathname.includes(";")) {
+      return find(pathname);
+    }
+    // a query for some routers, parameters of one segment for others: whichever is to be judged
+    const found = [find(pathname.replace(/;.*/, "")), find(pathname.replace(/;[^/]*/g, ""))];
+    return found.find((named) => named?.isOpen === false) ?? found[0] ?? found[1];
   };
 }
 

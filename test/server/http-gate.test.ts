@@ -9,6 +9,7 @@ import { createTestToken, testSecret } from "../support/test-token.js";
 
 const alice = { authorization: `Bearer ${await createTestToken({ sub: "alice" })}` };
 const path = "/acme.user.v1.UserService/WhoAmI";
+const publicPath = "/acme.user.v1.UserService/GetProfile";
 
 function request(target = path, init: RequestInit = {}): Request {
   const headers = { "content-type": "application/json", ...init.headers };
@@ -31,6 +32,7 @@ describe("gate", () => {
     { name: "a public method", call: request("/acme.user.v1.UserService/GetProfile") },
     { name: "a service without a table", call: request("/acme.plain.v1.PlainService/Open") },
     { name: "a method that its table has not", call: request("/acme.user.v1.UserService/Other") },
+    { name: "a public method with a parameter", call: request(`${publicPath};v=1`) },
     { name: "a service alone", call: request("/acme.user.v1.UserService") },
     { name: "a longer path", call: request(`${path}/more`) },
     { name: "another path", call: request("/") },
@@ -82,7 +84,13 @@ describe("gate", () => {
     { name: "a backslash", target: "\\acme.user.v1.UserService\\WhoAmI" },
     { name: "an encoded backslash", target: "/acme.user.v1.UserService%5cWhoAmI" },
     { name: "other capitals", target: "/ACME.user.v1.userservice/whoami" },
-    { name: "a parameter", target: "/acme.user.v1.UserService;v=1/WhoAmI;v=2" },
+    { name: "parameters", target: "/acme.user.v1.UserService;v=1/WhoAmI;v=2" },
+    { name: "a semicolon before a public method", target: `${path};${publicPath}` },
+    { name: "a semicolon after a public method", target: `${publicPath};v=1${path}` },
+    {
+      name: "a semicolon after a public method, as one of its name",
+      target: `${publicPath};${path}`,
+    },
     { name: "dots", target: "/acme.user.v1.UserService/GetProfile/../WhoAmI" },
     { name: "encoded dots", target: "/acme.user.v1.UserService/GetProfile/%2e%2e/WhoAmI" },
     { name: "an encoded question mark before it", target: `/%3f${path}` },
