@@ -30,10 +30,14 @@ export function createFindMethod(
       inLowerCase.set(methodName(method).toLowerCase(), { method, isOpen });
     }
   }
-  const find = (pathname: string) => {
+  // services without a table
+  const isExemptName = (name: string) =>
+    exempt.includes(name) || exempt.includes(name.replace(/\/.*/, "/*"));
+  const find = (pathname: string): NamedMethod | undefined => {
     const segments = decode(pathname).split(/[/\\]/);
     const name = segments.filter(Boolean).slice(-2).join("/");
-    return exact.get(name) ?? inLowerCase.get(name.toLowerCase());
+    const named = exact.get(name) ?? inLowerCase.get(name.toLowerCase());
+    return named ?? (isExemptName(name) ? { isOpen: true } : undefined);
   };
   return (pathname) => {
     if (!pathname.includes(";")) {

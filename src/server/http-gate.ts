@@ -35,10 +35,11 @@ export interface HttpGateOptions {
 export function createHttpGate(options: HttpGateOptions): HttpGate {
   const { admit, gatedCalls } = options;
   const findMethod = createFindMethod(options.policies, options.exempt);
-  const find = (requestMethod: string | undefined, pathname: string | undefined) =>
-    pathname !== undefined && (requestMethod === "POST" || requestMethod === "GET")
-      ? findMethod(pathname)
-      : undefined;
+  const find = (pathname: string | undefined) =>
+    pathname === undefined ? undefined : findMethod(pathname);
+  /** Whether a request may be a call: nothing runs for the other HTTP methods. */
+  const isCall = (requestMethod: string | undefined) =>
+    requestMethod === "POST" || requestMethod === "GET";
 
   /** Goes on with a call that may pass, or refuses it. */
   async function judge(
@@ -56,13 +57,16 @@ export function createHttpGate(options: HttpGateOptions): HttpGate {
   }
 
   function gateNode(req: NodeRequest, res: NodeResponse, goOn: () => unknown): unknown {
-    const found = find(req.method, readPath(req));
+    const found = find(readPath(req));
     if (found === undefined) {
       return goOn();
     }
     const url = readUrl(req);
     if (url === undefined) {
       return sendRefusal(req, res, badRequest());
+    }
+    if (found.isOpen || !isCall(req.method)) {
+      return goOn();
     }
     const gone = new AbortController();
     const call: IncomingCall = {
@@ -72,7 +76,7 @@ export function createHttpGate(options: HttpGateOptions): HttpGate {
       method: found.method,
       signal: gone.signal,
     };
-    if (found.isOpen || gatedCalls.has(call)) {
+    if (gatedCalls.has(call)) {
       return goOn();
     }
     const onClose = () => gone.abort();
@@ -90,8 +94,8 @@ export function createHttpGate(options: HttpGateOptions): HttpGate {
 
   function gateFetch(request: Request, goOn: () => unknown): unknown {
     const { url, method: requestMethod, headers, signal } = request;
-    const found = find(requestMethod, URL.canParse(url) ? new URL(url).pathname : undefined);
-    if (found === undefined || found.isOpen) {
+    const found = find(URL.canParse(url) ? new URL(url).pathname : undefined);
+    if (found === undefined || found.isOpen || !isCall(requestMethod)) {
       return goOn();
     }
     // Handlers may change the header: what was judged stays what it was.
@@ -124,7 +128,7 @@ export function createHttpGate(options: HttpGateOptions): HttpGate {
   return gate;
 }
 
-/** RFC 9112 §3.2. Connect for Node would throw, and nobody catch it. */
+/** RFC 9112 §3.2. Connect for Node would throw, whatever the HTTP method, and nobody catch it. */
 function badRequest(): RefusalResponse {
   return { status: 400, header: new Headers(), body: undefined };
 }
