@@ -20,9 +20,8 @@ export function createTally(): Tally {
       }
     },
     check() {
-      // one in ten at least, of several dozen: fewer would be a mistake in the generator, not chance
-      expect({ good, bad }).toEqual({ good: expect.any(Number), bad: expect.any(Number) });
-      expect(good * 50).toBeGreaterThan(bad);
+      // the generators make far more good ones: that there are none is a mistake, and not chance
+      expect(good * 50, `${good} good, ${bad} bad`).toBeGreaterThan(bad);
       expect(bad).toBeGreaterThan(0);
     },
   };
