@@ -8,7 +8,7 @@ export const maxDrainedBytes = 65_536;
 export const awaitEndMs = 100;
 
 /** How long the client has to take its answer, before the connection is gone. */
-export const lingerMs = 2_000;
+export const lingerMs = 1_000;
 
 /**
  * Answers a request over HTTP/1.1 whose body nobody wants, and reads the rest

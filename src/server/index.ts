@@ -8,6 +8,7 @@ export {
   getAuthContext,
   requireAuthContext,
 } from "./auth-context.js";
+export { authCors, type CorsHeaders } from "./auth-cors.js";
 export {
   type AuthInterceptorOptions,
   createAuthInterceptor,
@@ -31,6 +32,7 @@ export {
   type GatewayHeaderMapping,
 } from "./gateway-auth.js";
 export type { Grants } from "./grants.js";
+export type { HttpGate } from "./http-gate.js";
 export type { CacheOptions } from "./identity-cache.js";
 export {
   createInternalAuthInterceptor,

@@ -153,6 +153,7 @@ describe("connectrpc-auth", () => {
         "AUTH_HEADERS",
         "AuthzDeniedError",
         "authContextKey",
+        "authCors",
         "createAuthInterceptor",
         "createAuthzInterceptor",
         "createGatewayAuthInterceptor",
