@@ -34,7 +34,7 @@ describe("code in the documentation", () => {
   let project: Project;
   let errors: string;
   beforeAll(() => {
-    project = createProject("@valkey", "better-auth", "ioredis", "redis");
+    project = createProject("@valkey", "better-auth", "express", "fastify", "ioredis", "redis");
     for (const { file, text } of readCodeBlocks("README.md")) {
       if (file !== undefined) {
         project.write(file, text);
