@@ -301,9 +301,39 @@ describe("a proof", () => {
     expect(await refusal(verify({ proof: await proof() }))).toBe(`proof: ${reason}`);
   });
 
-  test("is refused for check 10, no nonce where nonces are given", async () => {
-    const attempt = verify({ options: { nonces: { secret } } });
+  test.each(["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"])(
+    "is refused for check 7, a key that has %s beside its public members",
+    async (name) => {
+      const proof = await sign({ header: { jwk: { ...keys.jwk, [name]: "AAAA" } } });
+      expect(await refusal(verify({ proof }))).toBe(
+        `proof: "jwk" has "${name}", which is of a private or symmetric key`,
+      );
+    },
+  );
+
+  test.each<{ name: string; nonce: () => unknown }>([
+    { name: "no nonce where nonces are given", nonce: () => undefined },
+    { name: "an empty nonce", nonce: () => "" },
+    { name: "a nonce in a list", nonce: () => [createDpopNonces({ secret }).current()] },
+    {
+      name: "a nonce of another server",
+      nonce: () => createDpopNonces({ secret: `${secret}!` }).current(),
+    },
+    {
+      name: "a nonce of the time before the last",
+      nonce() {
+        vi.setSystemTime(start.getTime() - 600_000);
+        const stale = createDpopNonces({ secret }).current();
+        vi.setSystemTime(start);
+        return stale;
+      },
+    },
+  ])("is refused for check 10, $name, and told a fresh one", async ({ nonce }) => {
+    const proof = await sign({ claims: { nonce: nonce() } });
+    const attempt = verify({ proof, options: { nonces: { secret } } });
     expect(await refusal(attempt, "use_dpop_nonce")).toBe("proof: no current nonce");
+    const refused = ConnectError.from(await attempt.catch((error: unknown) => error));
+    expect(refused.metadata.get("dpop-nonce")).toBe(createDpopNonces({ secret }).current());
   });
 
   test("is refused for check 12, a key that the token is not bound to", async () => {
@@ -559,6 +589,27 @@ describe("a replay", () => {
       verifier.verify({ ...good, ...call }, wrong.token ?? token, wrong.jkt ?? keys.jkt),
     ).rejects.toThrow(ConnectError);
     await expect(verifier.verify(good, token, keys.jkt)).resolves.toBeUndefined();
+  });
+
+  test("is none of a proof that came before its time", async () => {
+    const verifier = createDpopVerifier({ publicOrigins }, 5);
+    const call = incomingCall({ dpop: await sign({ claims: { iat: nowSeconds + 6 } }) });
+    expect(await refusal(verifier.verify(call, token, keys.jkt))).toBe(
+      'proof: "iat" is outside of the window',
+    );
+    vi.setSystemTime((nowSeconds + 1) * 1000);
+    await expect(verifier.verify(call, token, keys.jkt)).resolves.toBeUndefined();
+  });
+
+  test("is none after the store did not answer", async () => {
+    const add = vi.fn(async () => true).mockRejectedValueOnce(new Error("connection lost"));
+    const verifier = createDpopVerifier({ publicOrigins, replayStore: { add } }, 5);
+    const call = incomingCall({ dpop: await sign() });
+    await expect(verifier.verify(call, token, keys.jkt)).rejects.toMatchObject({
+      code: Code.Unavailable,
+      rawMessage: "credentials cannot be verified at the moment",
+    });
+    await expect(verifier.verify(call, token, keys.jkt)).resolves.toBeUndefined();
   });
 
   test("is none after a refusal for a missing nonce", async () => {
