@@ -23,7 +23,8 @@ export const lingerMs = 1_000;
  * the socket destroyed some time later (RFC 9112 §9.6).
  */
 export function answerAndDrain(req: IncomingMessage, res: NodeResponse, answer: () => void): void {
-  if (req.complete) {
+  // undefined where no connection is behind the request, as in `app.inject()` of Fastify
+  if (req.complete !== false) {
     answer(); // all of the body came already
     return;
   }

@@ -21,7 +21,7 @@ export function readUrl(req: NodeRequest): string | undefined {
   if (host === undefined) {
     return undefined;
   }
-  const isEncrypted = "encrypted" in req.socket && req.socket.encrypted === true;
+  const isEncrypted = Reflect.get(Object(req.socket), "encrypted") === true;
   // Express takes the path of a mounted handler off `url`, and keeps all of it here
   const isKept = "originalUrl" in req && typeof req.originalUrl === "string";
   const target = isKept ? `${req.originalUrl}` : (req.url ?? "");

@@ -3,6 +3,9 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 /** How long after its answer the stream of a client is reset that goes on sending. */
 export const resetAfterMs = 100;
 
+/** How long a client has to take its answer, before its stream is reset without it. */
+export const giveUpAfterMs = 10_000;
+
 /**
  * Resets a stream of HTTP/2 some time after its response, without an error
  * (RFC 9113 §8.1), and without having read any of its body: what the client
@@ -14,11 +17,12 @@ export const resetAfterMs = 100;
  */
 export function resetSoon(stream: ServerHttp2Stream): void {
   stream.pause();
-  let timer: NodeJS.Timeout | undefined;
+  let timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), giveUpAfterMs).unref();
   stream.once("finish", () => {
     if (stream.closed || stream.state.remoteClose === 1) {
       stream.resume(); // all of it came: dropped, as a stream with something unread stays
     }
+    clearTimeout(timer);
     timer = setTimeout(() => {
       stream.close(constants.NGHTTP2_NO_ERROR);
       stream.resume();

@@ -75,6 +75,7 @@ const framingHeaders = [
   "content-encoding",
   "content-length",
   "content-type",
+  "http2-settings",
   "keep-alive",
   "proxy-connection",
   "te",

@@ -275,3 +275,31 @@ describe.each(servers)("$name", ({ streams, start }) => {
     });
   });
 });
+
+describe("app.inject() of Fastify, behind a gate that is a hook", () => {
+  test.each([
+    { name: "refused", headers: {}, statusCode: 401, calls: [] },
+    {
+      name: "served",
+      headers: { authorization: alice },
+      statusCode: 200,
+      calls: ["WhoAmI by alice: 0"],
+    },
+  ])("is $name without a connection", async ({ headers, statusCode, calls }) => {
+    const api = createTestApi();
+    const app = fastify();
+    app.addHook("onRequest", (request, reply, done) => {
+      api.gate(() => done())(request.raw, reply.raw);
+    });
+    await app.register(fastifyConnectPlugin, api);
+    const response = await app.inject({
+      method: "POST",
+      url: "/acme.user.v1.UserService/WhoAmI",
+      headers: { "content-type": "application/json", ...headers },
+      payload: "{}",
+    });
+    expect(response.statusCode).toBe(statusCode);
+    expect(api.calls).toEqual(calls);
+    await app.close();
+  });
+});

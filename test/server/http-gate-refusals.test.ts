@@ -29,6 +29,7 @@ describe("a refusal", () => {
     "content-encoding": "gzip",
     "content-length": "1000",
     "content-type": "text/html",
+    "http2-settings": "AAMAAABk",
     "keep-alive": "timeout=5",
     "proxy-connection": "close",
     te: "trailers",

@@ -114,4 +114,34 @@ describe("gate", () => {
     const passed = await gate(request(path, { method: "GET", headers: alice }));
     expect(await passed.text()).toBe("passed");
   });
+
+  test("reads nothing of a refused body, and leaves that of others to the handler", async () => {
+    let pulled = 0;
+    const call = (headers: Record<string, string>) => {
+      const body = new ReadableStream(
+        {
+          pull(controller) {
+            pulled += 1;
+            if (pulled < 5) {
+              controller.enqueue(new Uint8Array(10));
+            } else {
+              controller.close();
+            }
+          },
+        },
+        { highWaterMark: 0 },
+      );
+      // the types of the DOM do not know what fetch asks for here
+      const init: RequestInit & { duplex: "half" } = { headers, body, duplex: "half" };
+      return request(path, init);
+    };
+    const gate = createAuth().gate(
+      async (sent: Request) => new Response(`${(await sent.arrayBuffer()).byteLength}`),
+    );
+    const refused = call({});
+    expect((await gate(refused)).status).toBe(401);
+    expect(refused.bodyUsed).toBe(false);
+    expect(pulled).toBe(0);
+    expect(await (await gate(call(alice))).text()).toBe("40");
+  });
 });

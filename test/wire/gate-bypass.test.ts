@@ -196,6 +196,22 @@ describe("credentials that came twice", () => {
   );
 });
 
+test("a credential in the trailers of a request does not count", async () => {
+  server = await serve("1.1", api.gate(createTestHandler(api)));
+  const head = [`POST ${path} HTTP/1.1`, "host: api.test", "content-type: application/json"];
+  const body = ["2", "{}", "0", alice, "", ""];
+  const answer = await exchange(
+    ...head,
+    "connection: close",
+    "trailer: authorization",
+    "transfer-encoding: chunked",
+    "",
+    ...body,
+  );
+  expect(answer).toMatch(/^HTTP.1.1 401 [\s\S]*missing credentials/);
+  expect(api.calls).toEqual([]);
+});
+
 describe("requests in which a second one is hidden", () => {
   beforeEach(async () => {
     server = await serve("1.1", api.gate(createTestHandler(api)));

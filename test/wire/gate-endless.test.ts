@@ -5,6 +5,7 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { lingerMs, maxDrainedBytes } from "../../src/server/gate-drain.js";
+import { giveUpAfterMs, resetAfterMs } from "../../src/server/gate-reset.js";
 import { type Answer, postEndlessly, streamEndlessly } from "../support/endless-body.js";
 import {
   type CountingServer,
@@ -146,6 +147,36 @@ describe("a body without an end over HTTP/2", () => {
     expect(answer.resetCode).toBe(http2.constants.NGHTTP2_NO_ERROR);
     // gRPC calls that "Trailers-Only"
     expect(answer.isHeaderOnly).toBe(dialect.answerType.startsWith("application/grpc+"));
+  });
+
+  test.each([
+    {
+      name: "takes its answer",
+      initialWindowSize: 65_535,
+      afterMs: resetAfterMs,
+      code: "NO_ERROR" as const,
+    },
+    { name: "does not", initialWindowSize: 0, afterMs: giveUpAfterMs, code: "CANCEL" as const },
+  ])("is reset after $afterMs ms where the client $name", async (row) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { initialWindowSize, afterMs, code } = row;
+    const settings = { initialWindowSize };
+    const client = http2.connect(server.baseUrl, { settings });
+    const path = matrixPath("requires", "Unary");
+    const stream = client.request({ ":method": "POST", ":path": path });
+    stream.on("error", () => {});
+    const closed = new Promise((resolve) => stream.once("close", resolve));
+    stream.resume().write("{");
+    await new Promise((resolve) => stream.once("response", resolve));
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+    vi.advanceTimersByTime(afterMs - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(stream.closed).toBe(false);
+    vi.advanceTimersByTime(1);
+    await closed;
+    expect(stream.rstCode).toBe(http2.constants[`NGHTTP2_${code}`]);
+    expect(vi.getTimerCount()).toBe(0);
+    client.destroy();
   });
 
   test("does no harm to another stream of the connection", async () => {
