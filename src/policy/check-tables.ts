@@ -1,4 +1,4 @@
-import type { MethodPolicy, ServicePolicies } from "./method-policy.js";
+import type { MethodPolicy, MethodPolicyInit, ServicePolicies } from "./method-policy.js";
 
 const kinds: Record<MethodPolicy["kind"], true> = {
   public: true,
@@ -23,29 +23,41 @@ export function checkTables(tables: readonly ServicePolicies[]): void {
       throw new TypeError("policies must be policy tables, of the plugin or of definePolicies()");
     }
     for (const { localName } of table.service.methods) {
-      checkPolicy(`${table.service.typeName}, ${localName}`, table.methods[localName]);
+      const what = `policies for ${table.service.typeName}, ${localName}`;
+      checkPolicy(what, table.methods[localName]);
     }
   }
 }
 
-function checkPolicy(name: string, policy: MethodPolicy | undefined): void {
+/**
+ * Throws `TypeError` for a policy of no known kind, or with members that its
+ * kind has not; `what` says whose it is.
+ */
+export function checkPolicy(what: string, policy: MethodPolicyInit | undefined): void {
   if (policy === undefined || !Object.hasOwn(kinds, policy.kind)) {
+    throw new TypeError(`${what}: the kind must be one of ${Object.keys(kinds).join(", ")}`);
+  }
+  const isRestricted = policy.kind === "internal" || policy.kind === "requires";
+  const members = ["kind", ...(isRestricted ? ["roles", "scopes"] : [])];
+  const unknown = Object.keys(policy).find((member) => !members.includes(member));
+  if (unknown !== undefined) {
     throw new TypeError(
-      `policies for ${name}: the kind must be one of ${Object.keys(kinds).join(", ")}`,
+      `${what}: a policy of kind ${policy.kind} has no "${unknown}", only ${members.join(", ")}`,
     );
   }
-  if (policy.kind === "internal" || policy.kind === "requires") {
-    checkRequirements(`policies for ${name}`, policy);
+  if (isRestricted) {
+    checkRequirements(what, policy);
   }
 }
 
-/** Throws `TypeError` where roles or scopes are not lists of strings. */
+/** Throws `TypeError` where roles or scopes are not lists of strings, or are given as `undefined`. */
 export function checkRequirements(
   what: string,
   requires: { readonly roles?: unknown; readonly scopes?: unknown },
 ): void {
   for (const list of ["roles", "scopes"] as const) {
-    const items: unknown = requires[list] ?? [];
+    // what is undefined by mistake must not open a method
+    const items: unknown = list in requires ? requires[list] : [];
     if (!Array.isArray(items) || !items.every((item) => typeof item === "string")) {
       throw new TypeError(`${what}: ${list} must be a list of strings`);
     }

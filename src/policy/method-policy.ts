@@ -1,4 +1,5 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { checkPolicy } from "./check-tables.js";
 
 /**
  * The roles and scopes that a caller must have been granted.
@@ -74,6 +75,9 @@ export function definePolicies<S extends DescService>(
     throw new TypeError(
       `policies for ${service.typeName} must name exactly its methods: ${names.join(", ")}`,
     );
+  }
+  for (const name of names) {
+    checkPolicy(`policies for ${service.typeName}, ${name}`, methods[name]);
   }
   return {
     service,

@@ -10,7 +10,7 @@ import { createMethodMatcher } from "../policy/method-pattern.js";
 import { type AuthContext, authContextKey, ownValues, runAs } from "./auth-context.js";
 import { checkIdentity } from "./check-identity.js";
 import { type PropagationOptions, setAuthHeaders } from "./propagate-headers.js";
-import { invalidCredentials, missingCredentials } from "./refusal.js";
+import { invalidCredentials, missingCredentials, toRefusal } from "./refusal.js";
 
 /** What authentication sees of a call. Every request of a Connect interceptor is one. */
 export interface IncomingCall {
@@ -87,7 +87,8 @@ export function createAuthenticatingInterceptor(
       `propagateHeaders ${JSON.stringify(propagateHeaders)} must be true or false`,
     );
   }
-  if (propagatedClaims !== undefined && !Array.isArray(propagatedClaims)) {
+  // undefined by mistake would write all claims
+  if ("propagatedClaims" in options && !Array.isArray(propagatedClaims)) {
     throw new TypeError("propagatedClaims must be a list of claim names");
   }
   const isSkipped = createMethodMatcher(skipMethods);
@@ -104,12 +105,13 @@ export function createAuthenticatingInterceptor(
       return runAs(contextValues.get(authContextKey), next, req, contextValues);
     }
     const call = new AnsweredCall(req);
-    const identity = checkFound(await complete.authenticate(call));
+    const identity = await identifyBy(complete, call);
     if (identity === undefined) {
       throw missingCredentials(challengesOf([complete]));
     }
+    const identityHeader = identityHeaderOf(complete, identity);
     const contextValues = cleanHeaders(req, complete.identityHeaders);
-    propagateIdentity(complete, req.header, identity);
+    setHeaders(req.header, identityHeader);
     const respond = () => runAs(identity, next, req, contextValues);
     return await (call.hasResponseHeader ? respondWith(call, respond) : respond());
   };
@@ -117,21 +119,45 @@ export function createAuthenticatingInterceptor(
 }
 
 /**
- * What an authentication found. `null` counts as `undefined`. What is no
- * identity is refused: it would pass where any identity does.
+ * Who is calling. `null` counts as `undefined`. What is no identity is refused:
+ * it would pass where any identity does. So is a call where the authentication
+ * fails in a way of its own: it has not accepted the credential.
  */
-export function checkFound(identity: AuthContext | null | undefined): AuthContext | undefined {
-  return identity === undefined || identity === null ? undefined : checkIdentity(identity);
+export async function identifyBy(
+  authenticator: Authenticator,
+  call: IncomingCall,
+): Promise<AuthContext | undefined> {
+  try {
+    const identity: AuthContext | null | undefined = await authenticator.authenticate(call);
+    return identity === undefined || identity === null ? undefined : checkIdentity(identity);
+  } catch (error) {
+    throw toRefusal(error, "authentication");
+  }
 }
 
-/** Writes the identity into headers, where the authentication that found it is to do that. */
-export function propagateIdentity(by: Authenticator, header: Headers, identity: AuthContext): void {
+/**
+ * The headers that tell handlers the identity, where the authentication that
+ * found it is to write some. Throws `Unauthenticated` where none can carry it.
+ */
+export function identityHeaderOf(by: Authenticator, identity: AuthContext): Headers | undefined {
+  if (by.propagate === undefined) {
+    return undefined;
+  }
+  const header = new Headers();
   try {
-    by.propagate?.(header, identity);
+    by.propagate(header, identity);
   } catch (error) {
     throw invalidCredentials(
       `propagateHeaders: ${error instanceof Error ? error.message : "failed"}`,
     );
+  }
+  return header;
+}
+
+/** Sets headers in others, in place of those of the same name. */
+export function setHeaders(header: Headers, values: Headers | undefined): void {
+  for (const [name, value] of values ?? []) {
+    header.set(name, value);
   }
 }
 
@@ -191,18 +217,13 @@ export async function respondWith<T extends { readonly header: Headers }>(
   call: AnsweredCall,
   respond: () => Promise<T>,
 ): Promise<T> {
-  const addTo = (header: Headers) => {
-    for (const [name, value] of call.responseHeader) {
-      header.set(name, value);
-    }
-  };
   try {
     const res = await respond();
-    addTo(res.header);
+    setHeaders(res.header, call.responseHeader);
     return res;
   } catch (error) {
     if (error instanceof ConnectError) {
-      addTo(error.metadata);
+      setHeaders(error.metadata, call.responseHeader);
     }
     throw error;
   }

@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import { checkKnownOptions } from "../known-options.js";
 import { checkRequirements } from "../policy/check-tables.js";
 import { createMethodMatcher } from "../policy/method-pattern.js";
 import type { Requirements } from "../policy/method-policy.js";
@@ -25,6 +26,13 @@ export function meets(identity: AuthContext, requires: Partial<Requirements>): b
   );
 }
 
+const ruleMembers: Record<keyof AuthzRule, true> = {
+  name: true,
+  methods: true,
+  effect: true,
+  requires: true,
+};
+
 /** Finds the first rule that matches a call. */
 export type RuleMatcher = (
   method: DescMethod,
@@ -37,11 +45,18 @@ export type RuleMatcher = (
  * for an unknown effect and a malformed method pattern.
  */
 export function createRuleMatcher(rules: readonly AuthzRule[]): RuleMatcher {
-  const compiled = rules.map((rule) => {
+  if (!Array.isArray(rules)) {
+    throw new TypeError("rules must be a list");
+  }
+  const compiled = rules.map((rule: AuthzRule) => {
+    checkKnownOptions("a rule", rule, ruleMembers);
     if (rule.effect !== "allow" && rule.effect !== "deny") {
       throw new TypeError(
         `rule ${JSON.stringify(rule.name)}: effect ${JSON.stringify(rule.effect)} must be "allow" or "deny"`,
       );
+    }
+    if (!Array.isArray(rule.methods) || rule.methods.length === 0) {
+      throw new TypeError(`rule ${JSON.stringify(rule.name)}: methods must be a list of patterns`);
     }
     checkRuleRequires(rule);
     return { rule, isNamed: createMethodMatcher(rule.methods) };
@@ -55,10 +70,11 @@ export function createRuleMatcher(rules: readonly AuthzRule[]): RuleMatcher {
 }
 
 /** An empty or misspelt requirement would be met by everybody. */
-function checkRuleRequires({ name, requires }: AuthzRule): void {
-  if (requires === undefined) {
+function checkRuleRequires(rule: AuthzRule): void {
+  if (!("requires" in rule)) {
     return;
   }
+  const { name, requires } = rule;
   const what = `rule ${JSON.stringify(name)}`;
   const unknown = Object.keys(requires ?? {}).find((key) => key !== "roles" && key !== "scopes");
   if (unknown !== undefined) {

@@ -52,6 +52,9 @@ export function createDecision(options: FallbackOptions): Decide {
   if (defaultPolicy !== "allow" && defaultPolicy !== "deny") {
     throw new TypeError(`defaultPolicy ${JSON.stringify(defaultPolicy)} must be "allow" or "deny"`);
   }
+  if (authorize !== undefined && typeof authorize !== "function") {
+    throw new TypeError("authorize must be a function");
+  }
   const findRule = createRuleMatcher(options.rules ?? []);
 
   return (policy, { method, header }, identity) => {

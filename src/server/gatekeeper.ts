@@ -9,9 +9,11 @@ import {
   AnsweredCall,
   type Authenticator,
   challengesOf,
-  checkFound,
   type IncomingCall,
+  identifyBy,
+  identityHeaderOf,
 } from "./authenticate.js";
+import type { AuthzRule } from "./authz-rules.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
 import { AuthzDeniedError, missingCredentials, toRefusal } from "./refusal.js";
 
@@ -56,8 +58,8 @@ export interface Denial {
 export interface Admission {
   /** Who calls. `undefined`: nobody was authenticated, and nobody had to be. */
   readonly identity: AuthContext | undefined;
-  /** What found the identity. */
-  readonly by: Authenticator | undefined;
+  /** The headers that tell handlers the identity. */
+  readonly identityHeader: Headers | undefined;
   /** The call, with headers for its response. */
   readonly call: AnsweredCall;
 }
@@ -75,7 +77,15 @@ export interface Gatekeeper {
 
 /** Makes what decides on calls, by one policy for each method. Throws `TypeError`. */
 export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
-  const { exempt = [], identifyOnPublic = false, onDenied } = options;
+  const { exempt = [], rules = [], identifyOnPublic = false, onDenied } = options;
+  if (typeof identifyOnPublic !== "boolean") {
+    throw new TypeError(
+      `identifyOnPublic ${JSON.stringify(identifyOnPublic)} must be true or false`,
+    );
+  }
+  if (onDenied !== undefined && typeof onDenied !== "function") {
+    throw new TypeError("onDenied must be a function");
+  }
   if (exempt.includes("*")) {
     throw new TypeError('exempt "*" would switch off every check; name the services');
   }
@@ -93,13 +103,14 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
   checkTables(options.policies);
   const policies = createPolicyLookup(options.policies);
   const decide = createDecision(options);
+  checkRulesApply(rules, options.policies);
 
   /** The first authentication whose credential a call has decides who calls. */
   async function identify(call: AnsweredCall, candidates: readonly Authenticator[]) {
     for (const by of candidates) {
-      const identity = checkFound(await by.authenticate(call));
+      const identity = await identifyBy(by, call);
       if (identity !== undefined) {
-        return { identity, by, call };
+        return { identity, identityHeader: identityHeaderOf(by, identity), call };
       }
     }
     return nobodyIn(call);
@@ -142,8 +153,21 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
   };
 }
 
+/** A rule about methods that the proto file decides about would do nothing, and nobody would notice. */
+function checkRulesApply(rules: readonly AuthzRule[], policies: readonly ServicePolicies[]): void {
+  const open = policies.flatMap(({ service, methods }) =>
+    service.methods.filter(({ localName }) => methods[localName]?.kind === "unspecified"),
+  );
+  const idle = rules.find(({ methods }) => !open.some(createMethodMatcher(methods)));
+  if (idle !== undefined) {
+    throw new TypeError(
+      `rule ${JSON.stringify(idle.name)} matches no method that its proto file says nothing about, and would do nothing`,
+    );
+  }
+}
+
 function nobodyIn(call: AnsweredCall): Admission {
-  return { identity: undefined, by: undefined, call };
+  return { identity: undefined, identityHeader: undefined, call };
 }
 
 /** What a hook does, now or later, must not change the answer. */

@@ -1,7 +1,7 @@
 import { type ConnectRouter, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { checkKnownOptions } from "../known-options.js";
 import { runAs } from "./auth-context.js";
-import { cleanHeaders, propagateIdentity, respondWith } from "./authenticate.js";
+import { cleanHeaders, respondWith, setHeaders } from "./authenticate.js";
 import { createGatedCalls } from "./gated-calls.js";
 import { type AdmissionOptions, createGatekeeper } from "./gatekeeper.js";
 import { guardRoutes } from "./guard-routes.js";
@@ -70,11 +70,9 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     if (req.contextValues.get(passedKey)) {
       return next(req); // it stands in the chain twice
     }
-    const { identity, by, call } = gatedCalls.take(req) ?? (await admit(req));
+    const { identity, identityHeader, call } = gatedCalls.take(req) ?? (await admit(req));
     const contextValues = cleanHeaders(req, identityHeaders).set(passedKey, true);
-    if (identity !== undefined && by !== undefined) {
-      propagateIdentity(by, req.header, identity);
-    }
+    setHeaders(req.header, identityHeader);
     const respond = () => runAs(identity, next, req, contextValues);
     return await (call.hasResponseHeader ? respondWith(call, respond) : respond());
   };

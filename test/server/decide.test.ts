@@ -309,6 +309,30 @@ describe("the decision", () => {
       message: 'rule "r": requires must name a role or a scope; leave it out for any call',
     },
     {
+      name: "a requirement that is undefined",
+      options: { rules: [{ name: "r", methods, effect: "allow", requires: undefined }] },
+      message: 'rule "r": requires must name a role or a scope; leave it out for any call',
+    },
+    {
+      name: "a role that is undefined",
+      options: {
+        rules: [
+          { name: "r", methods, effect: "allow", requires: { roles: undefined, scopes: ["a"] } },
+        ],
+      },
+      message: 'rule "r": roles must be a list of strings',
+    },
+    {
+      name: "a misspelt member",
+      options: { rules: [{ name: "r", methods, effect: "allow", require: { roles: ["a"] } }] },
+      message: 'a rule has no option "require"; there are name, methods, effect, requires',
+    },
+    {
+      name: "no method",
+      options: { rules: [{ name: "r", methods: [], effect: "deny" }] },
+      message: 'rule "r": methods must be a list of patterns',
+    },
+    {
       name: "a requirement that is null",
       options: { rules: [{ name: "r", methods, effect: "allow", requires: null }] },
       message: 'rule "r": requires must name a role or a scope; leave it out for any call',

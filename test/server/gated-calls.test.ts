@@ -18,7 +18,7 @@ const judged = {
 function admissionOf(header: HeadersInit, method: DescMethod = whoAmI): Admission {
   return {
     identity: undefined,
-    by: undefined,
+    identityHeader: undefined,
     call: new AnsweredCall(incomingCall(header, method)),
   };
 }

@@ -12,7 +12,7 @@ import {
 } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import { describe, expect, test, vi } from "vitest";
-import { definePolicies } from "../../src/index.js";
+import type { ServicePolicies } from "../../src/index.js";
 import {
   AuthzDeniedError,
   authContextKey,
@@ -62,6 +62,11 @@ function userClient(options: Partial<ServerAuthOptions> = {}, serverOptions = {}
 }
 
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+
+/** A table of PlainService, as JavaScript may have it. */
+function tableOf(open: string): ServicePolicies {
+  return { service: PlainService, methods: { open: JSON.parse(open), closed: { kind: "denied" } } };
+}
 
 /** `ok`, or the code of the error. */
 async function outcome(call: Promise<unknown>): Promise<string> {
@@ -236,6 +241,43 @@ describe("createServerAuth", () => {
     expect(denials).toMatchObject([{ error: { cause: { cause: new TypeError("bug") } } }]);
   });
 
+  test("refuses an identity that no header can carry, tells of it, and knows nobody on public methods", async () => {
+    const denials: Denial[] = [];
+    const client = userClient({
+      authenticate: createJwtAuthInterceptor({ secret: testSecret, propagateHeaders: true }),
+      identifyOnPublic: true,
+      onDenied: (denial) => denials.push(denial),
+    });
+    const headers = { authorization: `Bearer ${await createTestToken({ sub: "josé" })}` };
+    await expect(client.whoAmI({}, { headers })).rejects.toMatchObject({
+      code: Code.Unauthenticated,
+      rawMessage: "invalid credentials",
+    });
+    expect(denials).toMatchObject([
+      {
+        error: {
+          cause: new Error(
+            "propagateHeaders: subject cannot be carried in a header: it must be visible ASCII, at most 8192 bytes",
+          ),
+        },
+      },
+    ]);
+    expect(await client.getProfile({}, { headers })).toMatchObject({ name: "nobody" });
+  });
+
+  test("tells clients nothing else, whatever an authentication throws", async () => {
+    const client = userClient({
+      authenticate: {
+        identityHeaders: [],
+        authenticate: () => Promise.reject(new ConnectError("a detail", Code.Internal)),
+      },
+    });
+    await expect(client.whoAmI({})).rejects.toMatchObject({
+      code: Code.Unauthenticated,
+      rawMessage: "invalid credentials",
+    });
+  });
+
   test("hides identity headers from the handlers of public methods too", async () => {
     const seen: (string | null)[] = [];
     const auth = createServerAuth({
@@ -291,12 +333,7 @@ describe("createServerAuth", () => {
     {
       name: "a table with an unknown kind",
       options: {
-        policies: [
-          definePolicies(PlainService, {
-            open: JSON.parse('{"kind":"open"}'),
-            closed: { kind: "denied" },
-          }),
-        ],
+        policies: [tableOf('{"kind":"open"}')],
       },
       message:
         "policies for acme.plain.v1.PlainService, open: the kind must be one of public, internal, requires, authenticated, denied, unspecified",
@@ -304,14 +341,44 @@ describe("createServerAuth", () => {
     {
       name: "a table with a role that is no list",
       options: {
-        policies: [
-          definePolicies(PlainService, {
-            open: JSON.parse('{"kind":"requires","roles":"admin"}'),
-            closed: { kind: "denied" },
-          }),
-        ],
+        policies: [tableOf('{"kind":"requires","roles":"admin"}')],
       },
       message: "policies for acme.plain.v1.PlainService, open: roles must be a list of strings",
+    },
+    {
+      name: "a table with a misspelt requirement",
+      options: { policies: [tableOf('{"kind":"requires","role":["admin"]}')] },
+      message:
+        'policies for acme.plain.v1.PlainService, open: a policy of kind requires has no "role", only kind, roles, scopes',
+    },
+    {
+      name: "a table with a requirement that its kind has not",
+      options: { policies: [tableOf('{"kind":"authenticated","roles":["admin"]}')] },
+      message:
+        'policies for acme.plain.v1.PlainService, open: a policy of kind authenticated has no "roles", only kind',
+    },
+    {
+      name: "a rule about methods that have a policy",
+      options: {
+        rules: [{ name: "closed", methods: ["acme.user.v1.UserService/*"], effect: "deny" }],
+      },
+      message:
+        'rule "closed" matches no method that its proto file says nothing about, and would do nothing',
+    },
+    {
+      name: "a switch that is text",
+      options: JSON.parse('{"identifyOnPublic":"false"}'),
+      message: 'identifyOnPublic "false" must be true or false',
+    },
+    {
+      name: "a hook that is no function",
+      options: JSON.parse('{"onDenied":"log"}'),
+      message: "onDenied must be a function",
+    },
+    {
+      name: "a callback that is no function",
+      options: JSON.parse('{"authorize":"yes"}'),
+      message: "authorize must be a function",
     },
     {
       name: "a misspelt option",
