@@ -32,8 +32,9 @@ const nothing: Requirements = { roles: [], scopes: [] };
 
 /**
  * Everybody that a policy is tried with. Of the under-privileged each lacks one
- * thing, so that a server that forgets to look at it shows; of the privileged
- * each has one of the roles. `everything`: what the policies of the service name.
+ * thing, or has another in its place, so that a server shows that forgets to
+ * look at it, or does not look closely; of the privileged each has one of the
+ * roles. `everything`: what the policies of the service name.
  */
 export function callersOf(
   policy: MethodPolicy,
@@ -93,13 +94,45 @@ function justEnough({ roles, scopes }: Requirements): Requirements[] {
     : roles.map((role) => ({ roles: [role], scopes }));
 }
 
-/** Nothing at all, no role, and all but one of the scopes for each of them. */
+/**
+ * Nothing at all; no role, or only wrong ones; and for each scope the others, alone or with a
+ * wrong one in its place.
+ */
 function nearMisses({ roles, scopes }: Requirements): Requirements[] {
-  const withoutOne = scopes.map((missing) => ({
-    roles,
-    scopes: scopes.filter((scope) => scope !== missing),
-  }));
-  const misses = [nothing, ...(roles.length > 0 ? [{ roles: [], scopes }] : []), ...withoutOne];
+  const withoutRole =
+    roles.length === 0
+      ? []
+      : [[], ...wrongNames.map((wrong) => namesBeside(roles, roles.map(wrong("role"))))];
+  const withoutScope = scopes.flatMap((missing) => [
+    scopes.filter((scope) => scope !== missing),
+    ...wrongNames.map((wrong) =>
+      namesBeside(
+        [missing],
+        scopes.map((scope) => (scope === missing ? wrong("scope")(scope) : scope)),
+      ),
+    ),
+  ]);
+  const misses = [
+    nothing,
+    ...withoutRole.map((wrong) => ({ roles: wrong, scopes })),
+    ...withoutScope.map((wrong) => ({ roles, scopes: wrong })),
+  ];
   const distinct = new Map(misses.map((miss) => [JSON.stringify(miss), miss]));
   return [...distinct.values()];
+}
+
+/**
+ * What a server must not take for the name of a role or scope: another one, one that begins
+ * with it, the same in other letters. Each is made up: a server may let the roles of a service
+ * imply each other.
+ */
+const wrongNames: readonly ((what: "role" | "scope") => (name: string) => string)[] = [
+  (what) => () => `another-${what}`,
+  () => (name) => `${name}-x`,
+  () => (name) => (name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase()),
+];
+
+/** Each name once, without those that are right: that of a role in capitals may be another one. */
+function namesBeside(right: readonly string[], names: readonly string[]): string[] {
+  return [...new Set(names)].filter((name) => !right.includes(name));
 }

@@ -49,11 +49,14 @@ describe("describePolicies", () => {
       },
       { ...refused("Unauthenticated", "invalid token"), caller: { kind: "invalid", ...nothing } },
       { ...denied, caller: { kind: "underPrivileged", ...nothing } },
-      {
+      ...[[], ["another-role"], ["admin-x"], ["ADMIN"]].map((roles) => ({
         ...denied,
-        caller: { kind: "underPrivileged", roles: [], scopes: ["users:write"] },
-      },
-      { ...denied, caller: { kind: "underPrivileged", roles: ["admin"], scopes: [] } },
+        caller: { kind: "underPrivileged", roles, scopes: ["users:write"] },
+      })),
+      ...[[], ["another-scope"], ["users:write-x"], ["USERS:WRITE"]].map((scopes) => ({
+        ...denied,
+        caller: { kind: "underPrivileged", roles: ["admin"], scopes },
+      })),
       {
         method,
         policy,
@@ -162,8 +165,17 @@ describe("who calls", () => {
       "invalid |",
       "underPrivileged |",
       "underPrivileged |x,y",
+      "underPrivileged another-role|x,y",
+      "underPrivileged a-x,b-x|x,y",
+      "underPrivileged A,B|x,y",
       "underPrivileged a,b|y",
+      "underPrivileged a,b|another-scope,y",
+      "underPrivileged a,b|x-x,y",
+      "underPrivileged a,b|X,y",
       "underPrivileged a,b|x",
+      "underPrivileged a,b|x,another-scope",
+      "underPrivileged a,b|x,y-x",
+      "underPrivileged a,b|x,Y",
       "privileged a|x,y",
       "privileged b|x,y",
       "internal a,b,c|x,y",
@@ -175,6 +187,41 @@ describe("who calls", () => {
       "privileged a,b,c|x,y",
       "internal c|",
       "underPrivilegedInternal |",
+      "underPrivilegedInternal another-role|",
+      "underPrivilegedInternal c-x|",
+      "underPrivilegedInternal C|",
+    ]);
+  });
+
+  test("is given no wrong name that is a right one", async () => {
+    const service = buildService("TwinService", undefined, [{ name: "Get" }]);
+    const policies = [
+      definePolicies(service, {
+        get: {
+          kind: "requires",
+          roles: ["another-role", "a", "A", "a-x", "1"],
+          scopes: ["x", "X", "another-scope"],
+        },
+      }),
+    ];
+    const report = await describePolicies(policies, { auth: serverAuth({ policies }), callers });
+    expect(report.differences).toEqual([]);
+    const lacking = report.cells.flatMap(({ caller: { kind, roles, scopes } }) =>
+      kind === "underPrivileged" ? [`${roles}|${scopes}`] : [],
+    );
+    expect(lacking).toEqual([
+      "|",
+      "|x,X,another-scope",
+      "another-role-x,A-x,a-x-x,1-x|x,X,another-scope",
+      "ANOTHER-ROLE,A-X|x,X,another-scope",
+      "another-role,a,A,a-x,1|X,another-scope",
+      "another-role,a,A,a-x,1|another-scope,X",
+      "another-role,a,A,a-x,1|x-x,X,another-scope",
+      "another-role,a,A,a-x,1|x,another-scope",
+      "another-role,a,A,a-x,1|x,X-x,another-scope",
+      "another-role,a,A,a-x,1|x,X",
+      "another-role,a,A,a-x,1|x,X,another-scope-x",
+      "another-role,a,A,a-x,1|x,X,ANOTHER-SCOPE",
     ]);
   });
 
@@ -185,9 +232,12 @@ describe("who calls", () => {
     ];
     const auth = serverAuth({ policies: policies([]) });
     const report = await describePolicies(policies(["indexer"]), { auth, callers });
-    expect(report.differences).toEqual([
-      "test.v1.SyncService/Sync, called by an internal caller with roles [], scopes []: expected PermissionDenied, was allowed",
-    ]);
+    expect(report.differences).toEqual(
+      ["", "another-role", "indexer-x", "INDEXER"].map(
+        (role) =>
+          `test.v1.SyncService/Sync, called by an internal caller with roles [${role}], scopes []: expected PermissionDenied, was allowed`,
+      ),
+    );
   });
 
   test("may not exist: the table says so", async () => {

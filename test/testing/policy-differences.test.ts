@@ -3,6 +3,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { definePolicies, type ServicePolicies } from "../../src/index.js";
 import {
+  type AuthContext,
   authContextKey,
   createJwtAuthInterceptor,
   createProtoAuthzInterceptor,
@@ -23,6 +24,15 @@ describe("a difference", () => {
   const invalid = "called by somebody with an invalid credential";
   const weak = "called by a user with roles [], scopes []";
   const admin = "called by a user with roles [admin], scopes [users:write]";
+
+  const deleted = (grants: string) =>
+    `${method("DeleteUser")}, called by a user with ${grants}: expected PermissionDenied, was allowed`;
+  const withWrongRole = ["", "another-role", "admin-x", "ADMIN"].map((role) =>
+    deleted(`roles [${role}], scopes [users:write]`),
+  );
+  const withWrongScope = ["", "another-scope", "users:write-x", "USERS:WRITE"].map((scope) =>
+    deleted(`roles [admin], scopes [${scope}]`),
+  );
 
   /** As if the rule of one method had been changed. */
   const changed = (policy: Partial<typeof UserServicePolicies.methods>): ServicePolicies => ({
@@ -52,8 +62,8 @@ describe("a difference", () => {
         `${method("DeleteUser")}, ${nobody}: expected Unauthenticated, was allowed`,
         `${method("DeleteUser")}, ${invalid}: expected Unauthenticated, was allowed`,
         `${method("DeleteUser")}, ${weak}: expected PermissionDenied, was allowed`,
-        `${method("DeleteUser")}, called by a user with roles [], scopes [users:write]: expected PermissionDenied, was allowed`,
-        `${method("DeleteUser")}, called by a user with roles [admin], scopes []: expected PermissionDenied, was allowed`,
+        ...withWrongRole,
+        ...withWrongScope,
         `${method("WhoAmI")}, ${nobody}: expected Unauthenticated, was allowed`,
         `${method("WhoAmI")}, ${invalid}: expected Unauthenticated, was allowed`,
         `${method("Reindex")}, ${nobody}: expected Unauthenticated, was allowed`,
@@ -76,9 +86,7 @@ describe("a difference", () => {
         serverAuth({
           policies: [changed({ deleteUser: { kind: "requires", roles: ["admin"], scopes: [] } })],
         }),
-      differences: [
-        `${method("DeleteUser")}, called by a user with roles [admin], scopes []: expected PermissionDenied, was allowed`,
-      ],
+      differences: withWrongScope,
     },
     {
       name: "the server was given a table that asks for more",
@@ -204,6 +212,65 @@ describe("a difference", () => {
     for (const difference of report.differences) {
       expect(`${report}`).toContain(`!  ${difference}\n`);
     }
+  });
+
+  test.each<{ name: string; mayPass: (identity: AuthContext) => boolean; differences: string[] }>([
+    {
+      name: "any role and any scope will do",
+      mayPass: ({ roles, scopes }) => roles.length > 0 && scopes.length > 0,
+      differences: [...withWrongRole.slice(1), ...withWrongScope.slice(1)],
+    },
+    {
+      name: "any role will do",
+      mayPass: ({ roles, scopes }) => roles.length > 0 && scopes.includes("users:write"),
+      differences: withWrongRole.slice(1),
+    },
+    {
+      name: "any scope will do",
+      mayPass: ({ roles, scopes }) => roles.includes("admin") && scopes.length > 0,
+      differences: withWrongScope.slice(1),
+    },
+    {
+      name: "a role needs to begin with the right one only",
+      mayPass: ({ roles, scopes }) =>
+        roles.some((role) => role.startsWith("admin")) && scopes.includes("users:write"),
+      differences: withWrongRole.slice(2, 3),
+    },
+    {
+      name: "scopes are searched as one text",
+      mayPass: ({ roles, scopes }) =>
+        roles.includes("admin") && /\busers:write\b/.test(scopes.join(" ")),
+      differences: withWrongScope.slice(2, 3),
+    },
+    {
+      name: "capitals in roles do not count",
+      mayPass: ({ roles, scopes }) =>
+        roles.some((role) => role.toLowerCase() === "admin") && scopes.includes("users:write"),
+      differences: withWrongRole.slice(3),
+    },
+    {
+      name: "capitals in scopes do not count",
+      mayPass: ({ roles, scopes }) =>
+        roles.includes("admin") && scopes.some((scope) => scope.toLowerCase() === "users:write"),
+      differences: withWrongScope.slice(3),
+    },
+    {
+      name: "nothing is wrong",
+      mayPass: ({ roles, scopes }) => roles.includes("admin") && scopes.includes("users:write"),
+      differences: [],
+    },
+  ])("of a check by hand shows where $name", async ({ mayPass, differences }) => {
+    const byHand: Interceptor = (next) => (req) => {
+      const identity = req.contextValues.get(authContextKey);
+      if (req.method.name === "DeleteUser" && identity !== undefined && !mayPass(identity)) {
+        throw new ConnectError("no", Code.PermissionDenied);
+      }
+      return next(req);
+    };
+    const policies = [changed({ deleteUser: { kind: "authenticated" } })];
+    const interceptors = [...serverAuth({ policies }).interceptors, byHand];
+    const report = await describeUsers({ auth: { interceptors } });
+    expect(report.differences).toEqual(differences);
   });
 
   test("shows where a table says public, and the proto file does not", async () => {
