@@ -134,7 +134,10 @@ function badRequest(): RefusalResponse {
 }
 
 function toResponse({ status, header, body }: RefusalResponse): Response {
-  return new Response(body ?? null, { status, headers: header });
+  return new Response(body === undefined ? null : new Uint8Array(body), {
+    status,
+    headers: header,
+  });
 }
 
 function isFetchRequest(value: unknown): value is Request {

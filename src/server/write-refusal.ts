@@ -16,7 +16,7 @@ export interface RefusalResponse {
   readonly status: number;
   readonly header: Headers;
   /** `undefined`: the header says it all. */
-  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  readonly body: Uint8Array | undefined;
 }
 
 /**
@@ -60,13 +60,13 @@ function write(refusal: ConnectError, request: RefusedRequest): RefusalResponse 
   }
   const header = new Headers(refusal.metadata);
   header.set("content-type", connect.contentTypeUnaryJson);
-  const body = new Uint8Array(connect.errorToJsonBytes(refusal, undefined));
+  const body = connect.errorToJsonBytes(refusal, undefined);
   return { status: connect.codeToHttpStatus(refusal.code), header, body };
 }
 
 function ok(type: string, header: Headers, body: Uint8Array | undefined): RefusalResponse {
   header.set("content-type", type);
-  return { status: 200, header, body: body && new Uint8Array(body) };
+  return { status: 200, header, body };
 }
 
 /** Headers that say how this response is sent, or how the connection goes on. */
