@@ -32,12 +32,10 @@ export function answerAndDrain(req: IncomingMessage, res: NodeResponse, answer: 
   const length = req.headers["content-length"];
   let left = Number(length ?? 0) > maxDrainedBytes ? 0 : maxDrainedBytes;
   let isLast = left === 0;
-  let isAnswered = false;
   let timer: NodeJS.Timeout | undefined;
 
   const answerOnce = () => {
-    if (!isAnswered && !res.headersSent) {
-      isAnswered = true;
+    if (!res.headersSent) {
       clearTimeout(timer);
       if (isLast) {
         res.setHeader("connection", "close");

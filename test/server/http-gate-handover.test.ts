@@ -135,6 +135,18 @@ describe("a call that passed the gate", () => {
     }
   });
 
+  test("is judged as it is then, where the handler changed the very request", async () => {
+    const auth = createAuth();
+    const handler = createFetch(auth);
+    const client = clientOf(
+      auth.gate((request: Request) => {
+        request.headers.delete("x-api-key");
+        return handler(request);
+      }),
+    );
+    await expect(client.whoAmI({}, as("alice"))).rejects.toMatchObject(missing);
+  });
+
   test("does not let a public call know whose it was", async () => {
     const auth = createAuth();
     const client = clientOf(auth.gate(createFetch(auth)));

@@ -1,16 +1,21 @@
+import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
 import { text } from "node:stream/consumers";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { expressConnectMiddleware } from "@connectrpc/connect-express";
+import express from "express";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { IncomingCall } from "../../src/server/index.js";
 import {
   type CountingServer,
   createTestApi,
   createTestHandler,
+  listen,
   type NodeHandler,
   serve,
 } from "../support/gated-server.js";
+import { certificates, createTlsFetch } from "../support/mutual-tls.js";
 import { createTestToken } from "../support/test-token.js";
 
 const authorization = `Bearer ${await createTestToken({ sub: "alice" })}`;
@@ -178,6 +183,23 @@ describe("what authentication sees of a request", () => {
     expect(seen[0]?.header.get("x-two")).toBe("1, 2");
   });
 
+  test("has all of its path where Express took a part of it", async () => {
+    const app = express();
+    app.use("/api/v1", api.gate(expressConnectMiddleware(api)));
+    server = await listen(http.createServer(app));
+    const head = [`POST /api/v1${path}?a=b HTTP/1.1`, "host: api.test", "connection: close"];
+    await exchange(...head, "content-length: 0", json);
+    expect(seen.map(({ url }) => url)).toEqual([`http://api.test/api/v1${path}?a=b`]);
+  });
+
+  test("has https for a scheme, over TLS", async () => {
+    const { cert, key } = certificates.server;
+    const handler = api.gate(createTestHandler(api));
+    server = await listen(http2.createSecureServer({ cert, key, allowHTTP1: true }, handler));
+    await createTlsFetch()(`https://127.0.0.1:${server.port}${path}`, { method: "POST" });
+    expect(seen.map(({ url }) => url)).toEqual([`https://127.0.0.1:${server.port}${path}`]);
+  });
+
   test("has the authority of HTTP/2, and no header that HTTP/2 has for it", async () => {
     server = await serve("2", api.gate(createTestHandler(api)));
     await postOverHttp2({ ":authority": "api.test", "x-two": ["1", "2"] }, `${path}?a=b`);
@@ -188,6 +210,24 @@ describe("what authentication sees of a request", () => {
       "x-two": "1, 2",
     });
   });
+});
+
+test("leaves no listener on the response of a call that passes", async () => {
+  const api = createTestApi();
+  const counts: number[] = [];
+  const gate = api.gate((_req, res) => {
+    counts.push(res.listenerCount("close"));
+    res.end();
+  });
+  server = await listen(
+    http.createServer((req, res) => {
+      counts.push(res.listenerCount("close"));
+      gate(req, res);
+    }),
+  );
+  await post("host: x", `authorization: ${authorization}`);
+  expect(counts).toHaveLength(2);
+  expect(counts[1]).toBe(counts[0]);
 });
 
 describe("a handler that fails", () => {

@@ -1,10 +1,12 @@
 import { describe, expect, test, vi } from "vitest";
+import { definePolicies } from "../../src/index.js";
 import {
   createJwtAuthInterceptor,
   createServerAuth,
   type ServerAuthOptions,
 } from "../../src/server/index.js";
 import { UserServicePolicies } from "../gen/acme/user/v1/user_auth.js";
+import { buildService } from "../support/build-service.js";
 import { createTestToken, testSecret } from "../support/test-token.js";
 
 const alice = { authorization: `Bearer ${await createTestToken({ sub: "alice" })}` };
@@ -99,6 +101,18 @@ describe("gate", () => {
     const { status } = await createAuth().gate(handler)(request(target));
     expect(status).toBe(401);
     expect(handler).not.toHaveBeenCalled();
+  });
+
+  test("tells methods apart that differ in capitals only", async () => {
+    const service = buildService("Files", undefined, [{ name: "GetItem" }, { name: "Getitem" }]);
+    const policies = definePolicies(service, {
+      getItem: { kind: "public" },
+      getitem: { kind: "denied" },
+    });
+    const answer = new Response();
+    const gate = createAuth({ policies: [policies] }).gate((_request: Request) => answer);
+    expect(gate(request("/test.v1.Files/GetItem"))).toBe(answer);
+    expect((await gate(request("/test.v1.Files/Getitem"))).status).toBe(401);
   });
 
   test("judges GET as it does POST", async () => {

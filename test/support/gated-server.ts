@@ -101,6 +101,13 @@ export async function listen(server: http.Server | http2.Http2Server): Promise<C
   };
 }
 
+/** Waits for something that needs no time: `vi.waitFor` would let faked time pass. */
+export async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 function addRoutes({ service }: ConnectRouter, calls: string[]): void {
   const called = (name: string, bytes: number) => {
     calls.push(`${name} by ${getAuthContext()?.subject}: ${bytes}`);

@@ -10,6 +10,7 @@ import {
   createTestHandler,
   serve,
   type TestApi,
+  until,
 } from "../support/gated-server.js";
 import { createTestToken } from "../support/test-token.js";
 
@@ -104,7 +105,7 @@ describe("a connection over HTTP/1.1", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const client = await connect();
     client.write(request({ "transfer-encoding": "chunked" }), "2\r\n{}\r\n");
-    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
+    await until(() => vi.getTimerCount() === 1);
     const [socket] = server.sockets;
     vi.advanceTimersByTime(awaitEndMs - 1);
     expect(client.received()).toBe("");
@@ -116,7 +117,7 @@ describe("a connection over HTTP/1.1", () => {
       expect(socket?.destroyed).toBe(false);
       vi.advanceTimersByTime(lingerMs);
     }
-    await vi.waitFor(() => expect(socket?.destroyed).toBe(true));
+    await until(() => socket?.destroyed === true);
     expect(vi.getTimerCount()).toBe(0);
     expect(api.denials).toHaveLength(1);
   });
@@ -176,9 +177,9 @@ describe("a connection over HTTP/1.1", () => {
     await client.closed;
     const other = await connect();
     other.write(request({ ...expecting, authorization }));
-    await vi.waitFor(() => expect(other.received()).toBe("HTTP/1.1 100 Continue\r\n\r\n"));
+    await until(() => other.received() === "HTTP/1.1 100 Continue\r\n\r\n");
     other.write('{"id":"1234"}');
-    await vi.waitFor(() => expect(other.received()).toContain("HTTP/1.1 200"));
+    await until(() => other.received().includes("HTTP/1.1 200"));
     expect(api.calls).toEqual(["DeleteUser by user: 4"]);
   });
 
@@ -199,7 +200,7 @@ describe("a connection over HTTP/1.1", () => {
     const client = await connect();
     client.write(request({ authorization, "content-length": "2" }), "{}");
     client.write(request({ "content-length": "1000000000" }), "1".repeat(maxDrainedBytes));
-    await vi.waitFor(() => expect(api.denials).toHaveLength(1));
+    await until(() => api.denials.length === 1);
     vi.advanceTimersByTime(10 * lingerMs);
     release();
     expect(await client.answer()).toMatch(/^HTTP.1.1 200 [\s\S]*the first one$/);

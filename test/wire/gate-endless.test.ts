@@ -14,6 +14,7 @@ import {
   listen,
   serve,
   type TestApi,
+  until,
 } from "../support/gated-server.js";
 import { certificates } from "../support/mutual-tls.js";
 import { createTestToken } from "../support/test-token.js";
@@ -149,36 +150,6 @@ describe("a body without an end over HTTP/2", () => {
     expect(answer.isHeaderOnly).toBe(dialect.answerType.startsWith("application/grpc+"));
   });
 
-  test.each([
-    {
-      name: "takes its answer",
-      initialWindowSize: 65_535,
-      afterMs: resetAfterMs,
-      code: "NO_ERROR" as const,
-    },
-    { name: "does not", initialWindowSize: 0, afterMs: giveUpAfterMs, code: "CANCEL" as const },
-  ])("is reset after $afterMs ms where the client $name", async (row) => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    const { initialWindowSize, afterMs, code } = row;
-    const settings = { initialWindowSize };
-    const client = http2.connect(server.baseUrl, { settings });
-    const path = matrixPath("requires", "Unary");
-    const stream = client.request({ ":method": "POST", ":path": path });
-    stream.on("error", () => {});
-    const closed = new Promise((resolve) => stream.once("close", resolve));
-    stream.resume().write("{");
-    await new Promise((resolve) => stream.once("response", resolve));
-    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1));
-    vi.advanceTimersByTime(afterMs - 1);
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(stream.closed).toBe(false);
-    vi.advanceTimersByTime(1);
-    await closed;
-    expect(stream.rstCode).toBe(http2.constants[`NGHTTP2_${code}`]);
-    expect(vi.getTimerCount()).toBe(0);
-    client.destroy();
-  });
-
   test("does no harm to another stream of the connection", async () => {
     const authorization = `Bearer ${await createTestToken({ sub: "alice" })}`;
     const other = session.request({
@@ -202,6 +173,83 @@ describe("a body without an end over HTTP/2", () => {
     expect(body.toString()).toBe("\0\0\0\0\x02{}\x02\0\0\0\x02{}");
     expect(api.calls).toEqual(["AuthenticatedClient by alice: 0"]);
   });
+});
+
+describe("a stream of HTTP/2 that was refused", () => {
+  test.each([
+    {
+      name: "takes its answer",
+      initialWindowSize: 65_535,
+      afterMs: resetAfterMs,
+      code: "NO_ERROR" as const,
+    },
+    { name: "does not", initialWindowSize: 0, afterMs: giveUpAfterMs, code: "CANCEL" as const },
+  ])("is reset after $afterMs ms where the client $name", async (row) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { initialWindowSize, afterMs, code } = row;
+    const { client, stream, received, answered } = await open({ settings: { initialWindowSize } });
+    stream.write("{");
+    await answered;
+    await untilIdle();
+    vi.advanceTimersByTime(afterMs - 1);
+    await untilIdle();
+    expect([stream.closed, received.closed]).toEqual([false, false]);
+    vi.advanceTimersByTime(1);
+    await until(() => stream.destroyed && received.destroyed);
+    expect(stream.rstCode).toBe(http2.constants[`NGHTTP2_${code}`]);
+    expect(vi.getTimerCount()).toBe(0);
+    client.destroy();
+  });
+
+  test("is forgotten at once where it did end", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    api = createTestApi({
+      authenticate: {
+        identityHeaders: [],
+        async authenticate() {
+          await released;
+          return undefined;
+        },
+      },
+    });
+    const { client, stream, received } = await open({});
+    stream.end("{}");
+    await untilIdle();
+    release();
+    await until(() => stream.destroyed && received.destroyed);
+    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_NO_ERROR);
+    expect(vi.getTimerCount()).toBe(0);
+    client.destroy();
+  });
+
+  /** Opens a stream, and returns both of its ends. */
+  async function open(options: http2.ClientSessionOptions) {
+    const gate = api.gate(createTestHandler(api));
+    let received: http2.ServerHttp2Stream | undefined;
+    server = await serve("2", (req, res) => {
+      received = "stream" in req ? req.stream : undefined;
+      gate(req, res);
+    });
+    const client = http2.connect(server.baseUrl, options);
+    const path = matrixPath("requires", "Unary");
+    const stream = client.request({ ":method": "POST", ":path": path });
+    stream.on("error", () => {}).resume();
+    const answered = new Promise((resolve) => stream.once("response", resolve));
+    await until(() => received !== undefined);
+    expect.assert(received !== undefined);
+    return { client, stream, received, answered };
+  }
+
+  /** Lets everything happen that needs no time. */
+  async function untilIdle(): Promise<void> {
+    for (let n = 0; n < 20; n++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
 });
 
 describe("a body without an end over TLS", () => {
