@@ -33,8 +33,8 @@ export interface AuthInterceptorOptions extends CommonAuthOptions {
    * passed is refused, too.
    */
   readonly verifyCredentials: (credentials: string) => AuthContext | Promise<AuthContext>;
-  /** Remembers whom credentials stand for. Default: every call asks `verifyCredentials`. */
-  readonly cache?: CacheOptions;
+  /** Remembers whom credentials stand for. Default: `false`, every call asks `verifyCredentials`. */
+  readonly cache?: CacheOptions | false;
 }
 
 /**
@@ -59,7 +59,7 @@ export interface AuthInterceptorOptions extends CommonAuthOptions {
  */
 export function createAuthInterceptor(options: AuthInterceptorOptions): AuthInterceptor {
   checkKnownOptions("createAuthInterceptor", options, optionNames);
-  const { extractCredentials, verifyCredentials } = options;
+  const { extractCredentials, verifyCredentials, cache = false } = options;
   const find = extractCredentials ?? readBearer;
   if (typeof verifyCredentials !== "function") {
     throw new TypeError("verifyCredentials must be a function");
@@ -69,7 +69,7 @@ export function createAuthInterceptor(options: AuthInterceptorOptions): AuthInte
   }
   const verify: Verify = (credentials) =>
     askForIdentity("verifyCredentials", () => verifyCredentials(credentials));
-  const identify = "cache" in options ? cacheIdentities(options.cache, verify) : verify;
+  const identify = cacheIdentities(cache, verify);
 
   return createAuthenticatingInterceptor(
     {
@@ -78,7 +78,7 @@ export function createAuthInterceptor(options: AuthInterceptorOptions): AuthInte
       ...(extractCredentials === undefined && { challenge: bearerChallenge() }),
       async authenticate(call) {
         const credentials = await extract("extractCredentials", find, call);
-        return credentials === undefined ? undefined : identify(credentials);
+        return credentials === undefined ? undefined : identify(credentials, call.signal);
       },
     },
     options,

@@ -1,8 +1,10 @@
 import crypto from "node:crypto";
-import { ConnectError } from "@connectrpc/connect";
 import { createSteadyClock } from "../steady-clock.js";
 import type { AuthContext } from "./auth-context.js";
 import { checkIdentity } from "./check-identity.js";
+import { freezeIdentity } from "./freeze-identity.js";
+import { shareAnswers } from "./share-answers.js";
+import { askDuringCall } from "./wait-for-answer.js";
 
 /** How long, and for how many credentials, it is remembered who they stand for. */
 export interface CacheOptions {
@@ -11,13 +13,27 @@ export interface CacheOptions {
    * that expires, no longer than it is valid.
    */
   readonly ttl: number;
-  /** Above it, the credential that was not seen for longest is forgotten. Default: 10,000. */
+  /**
+   * Above it, the credential that was not seen for longest is forgotten. Where
+   * verifications hang, as many may do so, and 1,000 at least, before calls with
+   * further credentials are `Unavailable`. Default: 10,000.
+   */
   readonly maxSize?: number;
 }
 
 /** Who a credential stands for. Throws where it is not to be accepted. `rest`: what else the judge is shown. */
 export type Verify<Rest extends readonly unknown[] = []> = (
   credential: string,
+  ...rest: Rest
+) => Promise<AuthContext>;
+
+/**
+ * Says who a credential stands for, from memory or by `Verify`. Throws
+ * `Unavailable` where the call ends first: `signal` is its own.
+ */
+export type Identify<Rest extends readonly unknown[] = []> = (
+  credential: string,
+  signal: AbortSignal,
   ...rest: Rest
 ) => Promise<AuthContext>;
 
@@ -31,28 +47,34 @@ interface Entry {
  * remembered, under their SHA-256: a copy of the memory shows none. Calls that
  * bring the same credential at once wait for one verification, which is shown
  * the `rest` of the first of them: only the credential may decide. What it
- * returns is frozen, because many calls share it.
+ * returns is frozen, because many calls share it. `false`: nothing is
+ * remembered, shared or frozen.
  *
  * `validUntil`: when an identity has to be verified again at the latest, in
  * milliseconds since 1970. Default: its `expiresAt`. Throws `TypeError` for
  * sizes and times that are none.
  */
 export function cacheIdentities<Rest extends readonly unknown[] = []>(
-  options: CacheOptions,
+  options: CacheOptions | false,
   verify: Verify<Rest>,
   validUntil: (identity: AuthContext) => number = expiryOf,
-): Verify<Rest> {
+): Identify<Rest> {
+  if (options === false) {
+    return (credential, signal, ...rest) =>
+      askDuringCall(signal, async () => verify(credential, ...rest));
+  }
   const { ttl, maxSize = 10_000 } = checked(options);
   const entries = new Map<string, Entry>();
-  const pending = new Map<string, Promise<AuthContext>>();
+  const share = shareAnswers<AuthContext>(Math.max(maxSize, 1_000));
   const now = createSteadyClock();
 
   async function verifyAndKeep(key: string, credential: string, rest: Rest): Promise<AuthContext> {
     // what is revoked while it is verified passes for no longer
     const start = now();
-    const identity = freeze(checkIdentity(await verify(credential, ...rest)));
+    const identity = freezeIdentity(checkIdentity(await verify(credential, ...rest)));
     const until = Math.min(start + ttl, validUntil(identity));
-    if (until > now()) {
+    // one that hung may end after one that began later
+    if (until > Math.max(now(), entries.get(key)?.until ?? 0)) {
       entries.set(key, { identity, until });
       const [oldest] = entries.keys();
       if (entries.size > maxSize && oldest !== undefined) {
@@ -62,7 +84,7 @@ export function cacheIdentities<Rest extends readonly unknown[] = []>(
     return identity;
   }
 
-  return async (credential, ...rest) => {
+  return async (credential, signal, ...rest) => {
     const key = sha256(credential);
     const entry = entries.get(key);
     if (entry !== undefined) {
@@ -72,19 +94,7 @@ export function cacheIdentities<Rest extends readonly unknown[] = []>(
         return entry.identity;
       }
     }
-    const waiting = pending.get(key);
-    if (waiting !== undefined) {
-      return waiting.catch((error: unknown) => {
-        throw copyOf(error);
-      });
-    }
-    const verified = verifyAndKeep(key, credential, rest);
-    pending.set(key, verified);
-    try {
-      return await verified;
-    } finally {
-      pending.delete(key);
-    }
+    return share(key, signal, () => verifyAndKeep(key, credential, rest));
   };
 }
 
@@ -105,22 +115,6 @@ function checked(options: CacheOptions): CacheOptions {
 
 function expiryOf({ expiresAt }: AuthContext): number {
   return expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
-}
-
-function freeze(identity: AuthContext): AuthContext {
-  return Object.freeze({
-    ...identity,
-    roles: Object.freeze([...identity.roles]),
-    scopes: Object.freeze([...identity.scopes]),
-    claims: Object.freeze({ ...identity.claims }),
-  });
-}
-
-/** Each call completes its refusal by itself. */
-function copyOf(error: unknown): unknown {
-  return error instanceof ConnectError
-    ? new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error.cause)
-    : error;
 }
 
 function sha256(text: string): string {

@@ -1,6 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
 import { checkKnownOptions } from "../known-options.js";
-import { unlessAborted } from "../oauth/unless-aborted.js";
 import type { AuthContext } from "./auth-context.js";
 import {
   type AuthInterceptor,
@@ -10,7 +9,12 @@ import {
 } from "./authenticate.js";
 import { checkIntrospection } from "./check-introspection.js";
 import { type ClaimsMapping, toIdentity } from "./claims-mapping.js";
-import { type CacheOptions, cacheIdentities, type Verify } from "./identity-cache.js";
+import {
+  type CacheOptions,
+  cacheIdentities,
+  type Identify,
+  type Verify,
+} from "./identity-cache.js";
 import {
   createIntrospectionEndpoint,
   type IntrospectionAnswer,
@@ -104,9 +108,10 @@ export function createIntrospectionAuthInterceptor(
       throw error instanceof ConnectError ? error : cannotVerify("introspection: unusable answer");
     }
   };
-  const identify = cache === false ? verify : rememberAnswers(cache, verify);
+  const identify =
+    cache === false ? cacheIdentities(cache, verify) : rememberAnswers(cache, verify);
   return createAuthenticatingInterceptor(
-    createTokenAuthenticator((token, { signal }) => waitFor(signal, () => identify(token)), dpop),
+    createTokenAuthenticator((token, { signal }) => identify(token, signal), dpop),
     options,
   );
 }
@@ -156,25 +161,10 @@ function identityIn(answer: IntrospectionAnswer, mapping: ClaimsMapping): AuthCo
     : toIdentity(answer, mapping, "introspection");
 }
 
-function rememberAnswers(cache: CacheOptions, verify: Verify): Verify {
+function rememberAnswers(cache: CacheOptions, verify: Verify): Identify {
   const accepted = cacheIdentities(cache, (token) => refused(token));
   const { ttl, maxSize = 10_000 } = cache;
   const memory = { refusedMs: Math.min(ttl, 5_000), unavailableMs: Math.min(ttl, 1_000), maxSize };
   const refused = rememberRefusals(memory, verify);
   return accepted;
-}
-
-/** Waits as long as the call goes on. Others may wait for the same answer, so it is not given up. */
-async function waitFor(
-  signal: AbortSignal,
-  identify: () => Promise<AuthContext>,
-): Promise<AuthContext> {
-  try {
-    signal.throwIfAborted();
-    return await unlessAborted(signal, identify());
-  } catch (error) {
-    throw signal.aborted && error === signal.reason
-      ? cannotVerify("the call ended before its token was judged")
-      : error;
-  }
 }

@@ -86,11 +86,13 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
   const verify: Verify = async (token) =>
     toIdentity(await verifyJwt(token, keys, expectations), mapping, "jwt");
   const { cache = { ttl: 30_000 } } = options;
-  const identify =
-    cache === false
-      ? verify
-      : cacheIdentities(cache, verify, ({ claims }) => validUntil(claims, maxAgeSeconds));
-  return createAuthenticatingInterceptor(createTokenAuthenticator(identify, dpop), options);
+  const identify = cacheIdentities(cache, verify, ({ claims }) =>
+    validUntil(claims, maxAgeSeconds),
+  );
+  return createAuthenticatingInterceptor(
+    createTokenAuthenticator((token, { signal }) => identify(token, signal), dpop),
+    options,
+  );
 }
 
 const optionNames: Record<keyof JwtAuthInterceptorOptions, true> = {

@@ -32,9 +32,9 @@ export interface SessionAuthInterceptorOptions<S> extends SessionTokenOptions, C
   readonly mapSession: (session: NoInfer<S>) => AuthContext | Promise<AuthContext>;
   /**
    * Remembers whose session a token is. One that ends passes for a `ttl` more at
-   * most. Default: every call asks `verifySession`.
+   * most. Default: `false`, every call asks `verifySession`.
    */
-  readonly cache?: CacheOptions;
+  readonly cache?: CacheOptions | false;
 }
 
 /**
@@ -60,7 +60,7 @@ export function createSessionAuthInterceptor<S>(
   options: SessionAuthInterceptorOptions<S>,
 ): AuthInterceptor {
   checkKnownOptions("createSessionAuthInterceptor", options, optionNames);
-  const { verifySession, mapSession } = options;
+  const { verifySession, mapSession, cache = false } = options;
   if (typeof verifySession !== "function") {
     throw new TypeError("verifySession must be a function");
   }
@@ -92,14 +92,14 @@ export function createSessionAuthInterceptor<S>(
       deleteHeaders(headers, otherHeaders);
       return mapSession(await findSession(token, headers));
     });
-  const identify = "cache" in options ? cacheIdentities(options.cache, verify) : verify;
+  const identify = cacheIdentities(cache, verify);
 
   return createAuthenticatingInterceptor(
     {
       ...reader,
       async authenticate(call) {
         const found = await read(call);
-        return found && identify(found.token, call.header, found.otherHeaders);
+        return found && identify(found.token, call.signal, call.header, found.otherHeaders);
       },
     },
     options,

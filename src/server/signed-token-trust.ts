@@ -113,7 +113,7 @@ export function signedTokenTrust(options: SignedTokenTrustOptions): Authenticato
     }
     return { ...identity, ...(roles && { roles }), ...(scopes && { scopes }) };
   };
-  const identify = cache === false ? verify : cacheIdentities(cache, verify);
+  const identify = cacheIdentities(cache, verify);
 
   return {
     // Authorization is for others too, on methods of users
@@ -122,14 +122,14 @@ export function signedTokenTrust(options: SignedTokenTrustOptions): Authenticato
     async authenticate(call) {
       if (isShared) {
         const isBearer = readAuthScheme(call.header) === "bearer";
-        return isBearer ? identify(readToken(call.header, "Bearer")) : undefined;
+        return isBearer ? identify(readToken(call.header, "Bearer"), call.signal) : undefined;
       }
       const value = call.header.get(header);
       if (value === null) {
         return undefined;
       }
       try {
-        return await identify(value.replace(/^bearer +/i, ""));
+        return await identify(value.replace(/^bearer +/i, ""), call.signal);
       } catch (error) {
         throw rechallenge(error, []); // it is not Authorization that was wrong
       }

@@ -260,10 +260,37 @@ describe("createAuthInterceptor, where verifyCredentials", () => {
   });
 });
 
+describe.each<{ name: string; cache: AuthInterceptorOptions["cache"] }>([
+  { name: "without a cache", cache: false },
+  { name: "with a cache", cache: { ttl: 60_000 } },
+])("createAuthInterceptor $name", ({ cache = false }) => {
+  test("waits for a look-up that hangs no longer than the call goes on", async () => {
+    const ending = new AbortController();
+    const verifyCredentials = vi.fn(() => new Promise<AuthContext>(() => {}));
+    const auth = createAuthInterceptor({ verifyCredentials, cache });
+    const call = { ...incomingCall({ authorization: "Bearer abc" }), signal: ending.signal };
+    const refused = refusalOf(auth.authenticate(call));
+    await vi.waitFor(() => expect(verifyCredentials).toHaveBeenCalledTimes(1));
+    ending.abort();
+    expect(await refused).toEqual({
+      code: "Unavailable",
+      message: "credentials cannot be verified at the moment",
+      reason: "the call ended before its credential was judged",
+    });
+  });
+});
+
 describe("createAuthInterceptor remembers", () => {
-  test("nothing by default", async () => {
+  /** What JavaScript can pass, whatever the types say. */
+  const undefinedCache = JSON.parse("{}", () => ({ cache: undefined }));
+
+  test.each<{ name: string; options: Pick<AuthInterceptorOptions, "cache"> }>([
+    { name: "by default", options: {} },
+    { name: "where it is told so", options: { cache: false } },
+    { name: "where the option is undefined", options: undefinedCache },
+  ])("nothing $name", async ({ options }) => {
     const verifyCredentials = vi.fn(() => identity);
-    const auth = createAuthInterceptor({ verifyCredentials });
+    const auth = createAuthInterceptor({ verifyCredentials, ...options });
     const call = incomingCall({ authorization: "Bearer abc" });
     await auth.authenticate(call);
     await auth.authenticate(call);
@@ -388,8 +415,8 @@ describe("createAuthInterceptor throws for", () => {
       message: "extractCredentials must be a function",
     },
     {
-      name: "a cache that is undefined",
-      options: { verifyCredentials, cache: undefined },
+      name: "a cache that is null",
+      options: { verifyCredentials, cache: null },
       message: "cache.ttl undefined must be a number of milliseconds above 0",
     },
     {

@@ -465,7 +465,7 @@ describe("many calls", () => {
     const second = outcome(call(interceptor));
     await settle();
     leaving.abort(new ConnectError("the client went away", Code.Canceled));
-    expect(await first).toBe("Unavailable: the call ended before its token was judged");
+    expect(await first).toBe("Unavailable: the call ended before its credential was judged");
     const third = outcome(call(interceptor));
     await settle();
     expect(held).toHaveLength(1);
@@ -477,7 +477,7 @@ describe("many calls", () => {
     const interceptor = createInterceptor({ fetch });
     const signal = AbortSignal.abort();
     expect(await outcome(call(interceptor, "secret-token", signal))).toBe(
-      "Unavailable: the call ended before its token was judged",
+      "Unavailable: the call ended before its credential was judged",
     );
     expect(held).toEqual([]);
   });

@@ -750,14 +750,24 @@ describe("a call with a cookie", () => {
 });
 
 describe("the cache of sessions", () => {
+  /** What JavaScript can pass, whatever the types say. */
+  const undefinedCache = JSON.parse("{}", () => ({ cache: undefined }));
+
   beforeEach(() => useFakeTime(1_800_000_000_000));
   afterEach(() => useRealTime());
 
   const call = () => incomingCall({ authorization: "Bearer abc" });
 
-  test("is not there by default: a session that ended is refused at once", async () => {
+  test.each<{ name: string; options: Pick<Options, "cache"> }>([
+    { name: "by default", options: {} },
+    { name: "where it is told so", options: { cache: false } },
+    { name: "where the option is undefined", options: undefinedCache },
+  ])("is not there $name: a session that ended is refused at once", async ({ options }) => {
     const sessions = new Set(["abc"]);
-    const auth = sessionAuth({ verifySession: (token) => (sessions.has(token) ? token : null) });
+    const auth = sessionAuth({
+      verifySession: (token) => (sessions.has(token) ? token : null),
+      ...options,
+    });
     expect((await auth.authenticate(call()))?.subject).toBe("abc");
     sessions.clear();
     expect(await refusalOf(auth.authenticate(call()))).toEqual(noSession);
@@ -803,6 +813,24 @@ describe("the cache of sessions", () => {
     expect((await refusalOf(auth.authenticate(call()))).reason).toBe(
       'mapSession: "expiresAt" has passed, or is no Date',
     );
+  });
+
+  test.each<{ hanging: string; options: Partial<Options> }>([
+    { hanging: "verifySession", options: { verifySession: () => new Promise(() => {}) } },
+    { hanging: "mapSession", options: { mapSession: () => new Promise(() => {}) } },
+  ])("or none: a $hanging that hangs holds a call for as long as it goes on", async (hanging) => {
+    for (const cache of [false, { ttl: 1000 }] as const) {
+      const ending = new AbortController();
+      const auth = sessionAuth({ ...hanging.options, cache });
+      const refused = refusalOf(auth.authenticate({ ...call(), signal: ending.signal }));
+      await Promise.resolve();
+      ending.abort();
+      expect(await refused).toEqual({
+        code: "Unavailable",
+        message: "credentials cannot be verified at the moment",
+        reason: "the call ended before its credential was judged",
+      });
+    }
   });
 
   test("asks once for a token, whatever else stands in the headers", async () => {
