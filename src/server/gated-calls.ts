@@ -23,6 +23,12 @@ export interface GatedCalls {
    * that was made on the way, with headers of its own.
    */
   take(call: CallId): Admission | undefined;
+  /**
+   * The names of headers that were changed on the way from the gate, of a call
+   * of the same method that waits to be taken. Empty: there is no such call, or
+   * it is this very one.
+   */
+  changedIn(call: CallId): readonly string[];
 }
 
 /** Makes the way from the gate of one `createServerAuth` to its interceptor. */
@@ -31,14 +37,22 @@ export function createGatedCalls(identityHeaders: readonly string[]): GatedCalls
   const credentials = [authorizationHeader, dpopHeader, "cookie", ...identityHeaders];
   // What the gate has judged must be there still: any header may be a credential, or say where
   // a cookie came from. Others may have been added on the way, but no credential.
-  const isSame = (judged: CallId, call: CallId) =>
-    methodName(judged.method) === methodName(call.method) &&
-    judged.requestMethod === call.requestMethod &&
-    credentials.every((name) => judged.header.has(name) || !call.header.has(name)) &&
-    [...judged.header].every(([name]) => judged.header.get(name) === call.header.get(name));
-  const find = (call: CallId) => {
+  const differences = (judged: Headers, header: Headers) => [
+    ...credentials.filter((name) => !judged.has(name) && header.has(name)),
+    ...[...judged.keys()].filter((name) => judged.get(name) !== header.get(name)),
+  ];
+  /** A call of this method that waits to be taken. */
+  const waiting = ({ method, requestMethod }: CallId) => {
     const gated = storage.getStore();
-    return gated?.admission !== undefined && isSame(gated.call, call) ? gated : undefined;
+    return gated?.admission !== undefined &&
+      methodName(gated.call.method) === methodName(method) &&
+      gated.call.requestMethod === requestMethod
+      ? gated
+      : undefined;
+  };
+  const find = (call: CallId) => {
+    const gated = waiting(call);
+    return gated && differences(gated.call.header, call.header).length === 0 ? gated : undefined;
   };
 
   return {
@@ -49,6 +63,10 @@ export function createGatedCalls(identityHeaders: readonly string[]): GatedCalls
       const admission = gated?.admission;
       delete gated?.admission;
       return admission;
+    },
+    changedIn(call) {
+      const gated = waiting(call);
+      return gated === undefined ? [] : differences(gated.call.header, call.header);
     },
   };
 }

@@ -15,7 +15,7 @@ import {
 } from "./authenticate.js";
 import type { AuthzRule } from "./authz-rules.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
-import { AuthzDeniedError, missingCredentials, toRefusal } from "./refusal.js";
+import { AuthzDeniedError, missingCredentials, refusedAfterGate, toRefusal } from "./refusal.js";
 
 /** Who may call which method of a server. */
 export interface AdmissionOptions extends FallbackOptions {
@@ -68,9 +68,13 @@ export interface Admission {
 export interface Gatekeeper {
   /**
    * Lets a call pass. Throws `Unauthenticated`, `PermissionDenied` or
-   * `Unavailable` where it may not.
+   * `Unavailable` where it may not. `changed`: headers that were changed after a
+   * gate had let the call pass, which the `cause` of a refusal names.
    */
-  admit(call: Omit<IncomingCall, "responseHeader">): Promise<Admission>;
+  admit(
+    call: Omit<IncomingCall, "responseHeader">,
+    changed?: readonly string[],
+  ): Promise<Admission>;
   /** All authentications, whose headers no handler sees. */
   readonly authenticators: readonly Authenticator[];
 }
@@ -118,7 +122,7 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
 
   return {
     authenticators: [...authenticators, ...internals],
-    async admit(request) {
+    async admit(request, changed = []) {
       const call = new AnsweredCall(request);
       let found: Admission = nobodyIn(call);
       if (isExempt(call.method)) {
@@ -145,7 +149,8 @@ export function createGatekeeper(options: AdmissionOptions): Gatekeeper {
         }
         return found;
       } catch (error) {
-        const refusal = error instanceof ConnectError ? error : toRefusal(error, "authentication");
+        const refused = error instanceof ConnectError ? error : toRefusal(error, "authentication");
+        const refusal = changed.length === 0 ? refused : refusedAfterGate(refused, changed);
         tell(onDenied, { error: refusal, method: call.method, identity: found.identity });
         throw refusal;
       }

@@ -49,7 +49,7 @@ export function createHttpGate(options: HttpGateOptions): HttpGate {
   ): Promise<unknown> {
     let admission: Admission;
     try {
-      admission = await admit(call);
+      admission = await admit(call, gatedCalls.changedIn(call));
     } catch (error) {
       return refuse(writeRefusal(ConnectError.from(error), call));
     }

@@ -124,3 +124,25 @@ export class AuthzDeniedError extends ConnectError {
     this.authzDetails = details;
   }
 }
+
+/**
+ * The refusal of a call that a gate had let pass, and that was judged again
+ * because these headers had changed: its `cause` says so, or nobody finds out
+ * why a proof "was used before". A copy: the error may be somebody's constant.
+ */
+export function refusedAfterGate(refused: ConnectError, changed: readonly string[]): ConnectError {
+  const { rawMessage, code, metadata, details, cause } = refused;
+  const why = cause instanceof Error ? cause.message : rawMessage;
+  const copy =
+    refused instanceof AuthzDeniedError
+      ? new AuthzDeniedError(refused.authzDetails)
+      : new ConnectError(rawMessage, code);
+  return Object.assign(copy, {
+    metadata: new Headers(metadata),
+    details,
+    cause: new Error(
+      `${why}; the call had passed the gate, and was judged again as these headers changed on the way: ${changed.join(", ")}`,
+      { cause },
+    ),
+  });
+}

@@ -70,7 +70,8 @@ export function createServerAuth(options: ServerAuthOptions): ServerAuth {
     if (req.contextValues.get(passedKey)) {
       return next(req); // it stands in the chain twice
     }
-    const { identity, identityHeader, call } = gatedCalls.take(req) ?? (await admit(req));
+    const { identity, identityHeader, call } =
+      gatedCalls.take(req) ?? (await admit(req, gatedCalls.changedIn(req)));
     const contextValues = cleanHeaders(req, identityHeaders).set(passedKey, true);
     setHeaders(req.header, identityHeader);
     const respond = () => runAs(identity, next, req, contextValues);

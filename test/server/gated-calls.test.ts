@@ -32,6 +32,7 @@ describe("a call that passed the gate", () => {
   test("is known again, once", () => {
     within(() => {
       expect(gatedCalls.has(incomingCall(judged))).toBe(true);
+      expect(gatedCalls.changedIn(incomingCall(judged))).toEqual([]);
       expect(gatedCalls.take(incomingCall(judged))).toBe(admission);
       expect(gatedCalls.has(incomingCall(judged))).toBe(false);
       expect(gatedCalls.take(incomingCall(judged))).toBeUndefined();
@@ -55,24 +56,48 @@ describe("a call that passed the gate", () => {
   const { "x-api-key": _key, ...withoutKey } = judged;
   const { origin: _origin, ...withoutOrigin } = judged;
   test.each([
-    { name: "another method", call: incomingCall(judged, deleteUser) },
-    { name: "another HTTP method", call: { ...incomingCall(judged), requestMethod: "GET" } },
-    { name: "another token", call: incomingCall({ ...judged, authorization: "Bearer other" }) },
-    { name: "no proof", call: incomingCall(withoutProof) },
-    { name: "another cookie", call: incomingCall({ ...judged, cookie: "session=2" }) },
-    { name: "no key in a header of its own", call: incomingCall(withoutKey) },
-    { name: "another origin", call: incomingCall({ ...judged, origin: "https://evil.test" }) },
-    { name: "no origin", call: incomingCall(withoutOrigin) },
+    { name: "another method", call: incomingCall(judged, deleteUser), changed: [] },
+    {
+      name: "another HTTP method",
+      call: { ...incomingCall(judged), requestMethod: "GET" },
+      changed: [],
+    },
+    {
+      name: "another token",
+      call: incomingCall({ ...judged, authorization: "Bearer other" }),
+      changed: ["authorization"],
+    },
+    { name: "no proof", call: incomingCall(withoutProof), changed: ["dpop"] },
+    {
+      name: "another cookie",
+      call: incomingCall({ ...judged, cookie: "session=2" }),
+      changed: ["cookie"],
+    },
+    {
+      name: "no key in a header of its own",
+      call: incomingCall(withoutKey),
+      changed: ["x-api-key"],
+    },
+    {
+      name: "another origin",
+      call: incomingCall({ ...judged, origin: "https://evil.test" }),
+      changed: ["origin"],
+    },
+    { name: "no origin", call: incomingCall(withoutOrigin), changed: ["origin"] },
     {
       name: "an identity header more",
       call: incomingCall({ ...judged, "x-gateway-secret": "mesh" }),
+      changed: ["x-gateway-secret"],
     },
-    { name: "no header at all", call: incomingCall({}) },
-  ])("is not one with $name, and stays for the right one", ({ call }) => {
+    { name: "no header at all", call: incomingCall({}), changed: Object.keys(judged).sort() },
+  ])("is not one with $name, and stays for the right one", ({ call, changed }) => {
+    expect(gatedCalls.changedIn(call)).toEqual([]);
     within(() => {
       expect(gatedCalls.has(call)).toBe(false);
+      expect(gatedCalls.changedIn(call)).toEqual(changed);
       expect(gatedCalls.take(call)).toBeUndefined();
       expect(gatedCalls.take(passed)).toBe(admission);
+      expect(gatedCalls.changedIn(call)).toEqual([]);
     });
   });
 
