@@ -212,6 +212,36 @@ describe("what authentication sees of a request", () => {
   });
 });
 
+test.each(["OPTIONS", "PUT", "DELETE"])("hands %s to the handler as it came", async (method) => {
+  const api = createTestApi();
+  server = await serve(
+    "1.1",
+    api.gate((req, res) => res.end(`${req.method} reached`)),
+  );
+  const head = [`${method} ${path} HTTP/1.1`, "host: api.test", "connection: close"];
+  expect(await exchange(...head, "content-length: 0")).toContain(`${method} reached`);
+  expect(api.denials).toEqual([]);
+});
+
+test("does not judge a call twice that passes two gates", async () => {
+  let authentications = 0;
+  const api = createTestApi({
+    authenticate: {
+      identityHeaders: [],
+      async authenticate() {
+        authentications += 1;
+        return { subject: "alice", roles: [], scopes: [], claims: {}, type: "test" };
+      },
+    },
+  });
+  server = await serve("1.1", api.gate(api.gate(createTestHandler(api))));
+  const head = [`POST ${path} HTTP/1.1`, "host: api.test", "connection: close"];
+  const answer = await exchange(...head, "content-length: 0", "content-type: application/proto");
+  expect(answer).toMatch(/^HTTP.1.1 200 /);
+  expect(api.calls).toEqual(["WhoAmI by alice: 0"]);
+  expect(authentications).toBe(1);
+});
+
 test("leaves no listener on the response of a call that passes", async () => {
   const api = createTestApi();
   const counts: number[] = [];
