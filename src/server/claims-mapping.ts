@@ -1,3 +1,4 @@
+import { checkKnownOptions } from "../known-options.js";
 import type { AuthContext } from "./auth-context.js";
 import { invalidToken } from "./refusal.js";
 
@@ -15,6 +16,26 @@ export interface ClaimsMapping {
   readonly roles?: string;
   /** Scopes separated by spaces, or an array of strings. Default: `scope`. */
   readonly scopes?: string;
+}
+
+const mappingNames: Record<keyof ClaimsMapping, true> = {
+  subject: true,
+  name: true,
+  roles: true,
+  scopes: true,
+};
+
+/** A copy of a mapping. Throws `TypeError` for what is none; `option` is its name. */
+export function readClaimsMapping(option: string, mapping: ClaimsMapping = {}): ClaimsMapping {
+  checkKnownOptions(option, mapping, mappingNames);
+  for (const [name, path] of Object.entries<unknown>({ ...mapping })) {
+    if (path !== undefined && (typeof path !== "string" || path === "")) {
+      throw new TypeError(
+        `${option}.${name} ${JSON.stringify(path)} must be the name of a claim, or a path to it`,
+      );
+    }
+  }
+  return { ...mapping };
 }
 
 /** Reads an identity from the claims of a token. Throws `Unauthenticated` where they have no subject. */

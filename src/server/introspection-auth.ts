@@ -8,7 +8,7 @@ import {
   createAuthenticatingInterceptor,
 } from "./authenticate.js";
 import { checkIntrospection } from "./check-introspection.js";
-import { type ClaimsMapping, toIdentity } from "./claims-mapping.js";
+import { type ClaimsMapping, readClaimsMapping, toIdentity } from "./claims-mapping.js";
 import {
   type CacheOptions,
   cacheIdentities,
@@ -82,9 +82,10 @@ export function createIntrospectionAuthInterceptor(
   options: IntrospectionAuthInterceptorOptions,
 ): AuthInterceptor {
   checkKnownOptions("createIntrospectionAuthInterceptor", options, optionNames);
-  const { issuer, claimsMapping = {}, clockToleranceSeconds = 5 } = options;
+  const { issuer, clockToleranceSeconds = 5 } = options;
   const { cache = { ttl: 30_000 } } = options;
   checkSeconds("clockToleranceSeconds", clockToleranceSeconds);
+  const mapping = readClaimsMapping("claimsMapping", options.claimsMapping);
   const introspect = createIntrospectionEndpoint(options);
   const expectations = {
     audience: "audience" in options ? audienceOf(options.audience) : [options.clientId],
@@ -102,7 +103,7 @@ export function createIntrospectionAuthInterceptor(
     const answer = await introspect(token);
     try {
       checkIntrospection(answer, expectations);
-      return identityIn(answer, claimsMapping);
+      return identityIn(answer, mapping);
     } catch (error) {
       // nested too deep, say
       throw error instanceof ConnectError ? error : cannotVerify("introspection: unusable answer");

@@ -6,7 +6,7 @@ import {
   commonOptionNames,
   createAuthenticatingInterceptor,
 } from "./authenticate.js";
-import { type ClaimsMapping, toIdentity } from "./claims-mapping.js";
+import { type ClaimsMapping, readClaimsMapping, toIdentity } from "./claims-mapping.js";
 import { type CacheOptions, cacheIdentities, type Verify } from "./identity-cache.js";
 import { type JwtKeyOptions, resolveJwtKeys } from "./jwt-keys.js";
 import { checkSeconds, parseDuration } from "./parse-duration.js";
@@ -25,7 +25,7 @@ export interface JwtAuthInterceptorOptions extends JwtKeyOptions, CommonAuthOpti
   readonly audience?: string | readonly string[];
   /** Which claims the identity is read from. */
   readonly claimsMapping?: ClaimsMapping;
-  /** How long ago `iat` may be: seconds, or text such as `2h`. Default: not checked. */
+  /** How long ago `iat` may be: seconds above 0, or text such as `2h`. Default: not checked. */
   readonly maxTokenAge?: number | string;
   /** How far clocks may differ for `exp`, `nbf` and `iat`, in seconds. Default: 5. */
   readonly clockToleranceSeconds?: number;
@@ -63,16 +63,20 @@ export interface JwtAuthInterceptorOptions extends JwtKeyOptions, CommonAuthOpti
  */
 export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): AuthInterceptor {
   checkKnownOptions("createJwtAuthInterceptor", options, optionNames);
-  for (const name of ["issuer", "audience", "algorithms"] as const) {
+  for (const name of ["issuer", "audience"] as const) {
     // an unset environment variable must not switch a check off
-    if (name in options && isNothing(options[name])) {
-      throw new TypeError(`${name} is given, but ${JSON.stringify(options[name]) ?? "undefined"}`);
+    if (name in options && !isNameOrNames(options[name])) {
+      throw new TypeError(`${name} is given, but ${JSON.stringify(options[name])}`);
     }
   }
   const { issuer, audience, maxTokenAge, clockToleranceSeconds = 5 } = options;
   checkSeconds("clockToleranceSeconds", clockToleranceSeconds);
   const maxAgeSeconds =
     "maxTokenAge" in options ? parseDuration("maxTokenAge", maxTokenAge) : Number.POSITIVE_INFINITY;
+  if (maxAgeSeconds === 0) {
+    // jose takes it for no limit
+    throw new TypeError(`maxTokenAge ${JSON.stringify(maxTokenAge)} must be above 0`);
+  }
   const keys = resolveJwtKeys(options);
   const expectations: JwtExpectations = {
     clockToleranceSeconds,
@@ -80,7 +84,7 @@ export function createJwtAuthInterceptor(options: JwtAuthInterceptorOptions): Au
     ...(audience !== undefined && { audience }),
     ...(maxTokenAge !== undefined && { maxTokenAge: maxAgeSeconds }),
   };
-  const mapping = options.claimsMapping ?? {};
+  const mapping = readClaimsMapping("claimsMapping", options.claimsMapping);
   const dpop =
     "dpop" in options ? createDpopVerifier(options.dpop, clockToleranceSeconds) : undefined;
   const verify: Verify = async (token) =>
@@ -115,6 +119,7 @@ function validUntil({ exp, iat }: AuthContext["claims"], maxAgeSeconds: number):
   return Math.min(Number(exp), Number(iat ?? 0) + maxAgeSeconds) * 1000;
 }
 
-function isNothing(value: unknown): boolean {
-  return value === undefined || [value].flat().some((item) => item === "" || item === undefined);
+function isNameOrNames(value: unknown): boolean {
+  const names = [value].flat();
+  return names.length > 0 && names.every((name) => typeof name === "string" && name !== "");
 }

@@ -80,7 +80,8 @@ function chooseAlgorithms(
   what: string,
   fallback: readonly string[] = fitting,
 ): string[] {
-  const chosen = options.algorithms ?? fallback;
+  // what is undefined by mistake must not let all of them pass
+  const chosen = "algorithms" in options ? options.algorithms : fallback;
   const isList = Array.isArray(chosen) && chosen.length > 0;
   if (!isList || !chosen.every((algorithm) => fitting.includes(algorithm))) {
     throw new TypeError(

@@ -1,3 +1,5 @@
+import { checkKnownOptions } from "../known-options.js";
+
 /**
  * Remembers what may be used once. Replicas of a server need one that they
  * share: `createRedisReplayStore`, or one of your own.
@@ -28,9 +30,10 @@ const sweepIntervalMs = 1_000;
 /**
  * A replay store in the memory of this process. Do not use it where several
  * processes serve one API: what was used with one could be used with each other.
- * `createRedisReplayStore` is for them.
+ * `createRedisReplayStore` is for them. Throws `TypeError` for unknown options.
  */
 export function createMemoryReplayStore(options: MemoryReplayStoreOptions = {}): ReplayStore {
+  checkKnownOptions("createMemoryReplayStore", options, { maxSize: true });
   const { maxSize = 100_000 } = options;
   if (!Number.isInteger(maxSize) || maxSize < 1) {
     throw new TypeError(`maxSize ${maxSize} must be a whole number above 0`);

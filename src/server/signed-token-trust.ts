@@ -4,7 +4,7 @@ import { checkKnownOptions } from "../known-options.js";
 import type { Authenticator } from "./authenticate.js";
 import { bearerChallenge } from "./challenge.js";
 import { checkHeaderName, checkOwnHeader, hiddenHeaders } from "./check-header-name.js";
-import { type ClaimsMapping, toIdentity } from "./claims-mapping.js";
+import { type ClaimsMapping, readClaimsMapping, toIdentity } from "./claims-mapping.js";
 import { type Grants, readNames } from "./grants.js";
 import { type CacheOptions, cacheIdentities, type Verify } from "./identity-cache.js";
 import { type JwtKeyOptions, type JwtKeys, resolveJwtKeys } from "./jwt-keys.js";
@@ -100,7 +100,7 @@ export function signedTokenTrust(options: SignedTokenTrustOptions): Authenticato
     if (issuer === undefined) {
       throw invalidToken("token: its issuer is not one of those that are trusted");
     }
-    const { name, keys, audience, claimsMapping = {}, subjects, roles, scopes } = issuer;
+    const { name, keys, audience, claimsMapping, subjects, roles, scopes } = issuer;
     const expectations = { issuer: name, audience, clockToleranceSeconds };
     const claims = await verifyJwt(token, keys, expectations);
     // RFC 9449 §7.2, RFC 8705 §3: a token bound to a key does not count without that key
@@ -167,6 +167,7 @@ function issuerIn(token: string): string {
 interface TrustedIssuer extends SignedTokenIssuer {
   readonly name: string;
   readonly keys: JwtKeys;
+  readonly claimsMapping: ClaimsMapping;
 }
 
 const issuerOptionNames: Record<keyof SignedTokenIssuer, true> = {
@@ -211,6 +212,6 @@ function readIssuer(name: string, options: SignedTokenIssuer): TrustedIssuer {
     ...("subjects" in options && { subjects: readNames(`${where}.subjects`, options.subjects) }),
     ...("roles" in options && { roles: readNames(`${where}.roles`, options.roles) }),
     ...("scopes" in options && { scopes: readNames(`${where}.scopes`, options.scopes) }),
-    ...(options.claimsMapping !== undefined && { claimsMapping: options.claimsMapping }),
+    claimsMapping: readClaimsMapping(`${where}.claimsMapping`, options.claimsMapping),
   };
 }

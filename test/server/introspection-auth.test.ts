@@ -5,6 +5,7 @@ import {
   createIntrospectionAuthInterceptor,
   type IntrospectionAuthInterceptorOptions,
 } from "../../src/server/index.js";
+import { badMappings } from "../support/bad-mappings.js";
 import { createDpopKeys, signDpopProof } from "../support/dpop-proof.js";
 import { type HttpAnswer, startHttpServer, type TestHttpServer } from "../support/http-server.js";
 import { incomingCall } from "../support/incoming-call.js";
@@ -663,6 +664,11 @@ describe("the options of createIntrospectionAuthInterceptor", () => {
       options: untyped({ dpop: undefined }),
       message: "dpop takes an object of options",
     },
+    ...badMappings("claimsMapping").map(({ claimsMapping, message }) => ({
+      name: `the mapping ${JSON.stringify(claimsMapping)}`,
+      options: untyped({ claimsMapping }),
+      message,
+    })),
     {
       name: "a cache without ttl",
       options: untyped({ cache: {} }),

@@ -6,6 +6,7 @@ import {
   createJwtAuthInterceptor,
   type JwtAuthInterceptorOptions,
 } from "../../src/server/index.js";
+import { badMappings } from "../support/bad-mappings.js";
 import { incomingCall } from "../support/incoming-call.js";
 
 const secret = "a secret of at least thirty-two bytes!";
@@ -443,6 +444,9 @@ describe("createJwtAuthInterceptor rejects", () => {
 });
 
 describe("the options of createJwtAuthInterceptor", () => {
+  /** What JavaScript can pass, whatever the types say. */
+  const untyped = (options: object): JwtAuthInterceptorOptions =>
+    Object.assign({ secret }, options);
   const weak = generateKeyPairSync("rsa", { modulusLength: 1024 });
   const strong = generateKeyPairSync("ed25519");
 
@@ -556,13 +560,33 @@ describe("the options of createJwtAuthInterceptor", () => {
       options: { secret, maxTokenAge: "2 parsecs" },
       message: 'maxTokenAge "2 parsecs" must be a number of seconds, or text such as "2h"',
     },
+    ...[0, "0s", "0.0 h"].map((maxTokenAge) => ({
+      name: `the age ${maxTokenAge}, which would be no limit`,
+      options: { secret, maxTokenAge },
+      message: `maxTokenAge ${JSON.stringify(maxTokenAge)} must be above 0`,
+    })),
     {
-      name: "an audience that is undefined",
-      options: JSON.parse('{"secret":"x"}', (key, value) =>
-        key === "" ? { ...value, audience: undefined } : value,
-      ),
-      message: "audience is given, but undefined",
+      name: "an age that is undefined",
+      options: untyped({ maxTokenAge: undefined }),
+      message: 'maxTokenAge undefined must be a number of seconds, or text such as "2h"',
     },
+    ...[undefined, null, "ES256", [null]].map((algorithms) => ({
+      name: `the algorithms ${JSON.stringify(algorithms)}`,
+      options: untyped({ secret: undefined, publicKey, algorithms }),
+      message: `algorithms ${JSON.stringify(algorithms)} must be of those that this publicKey is used with: ES256`,
+    })),
+    ...["issuer", "audience"].flatMap((name) =>
+      [undefined, null, "", [], [""], [audience, null], 5, {}].map((value) => ({
+        name: `the ${name} ${JSON.stringify(value)}`,
+        options: untyped({ [name]: value }),
+        message: `${name} is given, but ${JSON.stringify(value)}`,
+      })),
+    ),
+    ...badMappings("claimsMapping").map(({ claimsMapping, message }) => ({
+      name: `the mapping ${JSON.stringify(claimsMapping)}`,
+      options: untyped({ claimsMapping }),
+      message,
+    })),
     {
       name: "an empty issuer",
       options: { secret, issuer: ["", issuer] },

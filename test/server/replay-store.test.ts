@@ -77,6 +77,17 @@ describe("createMemoryReplayStore", () => {
     expect(await store.add("a", at(2e6))).toBe(false);
   });
 
+  test("rejects options that there are not", () => {
+    const create: (options: never) => unknown = createMemoryReplayStore;
+    const misspelt = { maxsize: 10 };
+    expect(() => create(misspelt as never)).toThrow(
+      new TypeError('createMemoryReplayStore has no option "maxsize"; there are maxSize'),
+    );
+    expect(() => create(null as never)).toThrow(
+      new TypeError("createMemoryReplayStore takes an object of options"),
+    );
+  });
+
   test.each([0, -1, 1.5, Number.NaN])("rejects a maxSize of %d", (maxSize) => {
     expect(() => createMemoryReplayStore({ maxSize })).toThrow(
       new TypeError(`maxSize ${maxSize} must be a whole number above 0`),

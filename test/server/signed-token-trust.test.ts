@@ -7,6 +7,7 @@ import {
   type SignedTokenTrustOptions,
   signedTokenTrust,
 } from "../../src/server/index.js";
+import { badMappings } from "../support/bad-mappings.js";
 import { incomingCall } from "../support/incoming-call.js";
 import { startKeyServer } from "../support/key-server.js";
 import { createIssuerKey, type IssuerKey, keySetOf } from "../support/key-sets.js";
@@ -507,6 +508,18 @@ describe("the options of signedTokenTrust", () => {
       message:
         'issuers["https://a.test/"]: algorithms ["HS256"] must be of those that a key set is used with: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519',
     },
+    ...[null, undefined].map((algorithms) => ({
+      name: `algorithms that are ${algorithms}`,
+      options: { issuers: { [issuerA]: { ...trusted(keyA), algorithms } } },
+      message: `issuers["https://a.test/"]: algorithms ${algorithms} must be of those that this publicKey is used with: ES256`,
+    })),
+    ...badMappings('issuers["https://a.test/"].claimsMapping').map(
+      ({ claimsMapping, message }) => ({
+        name: `the mapping ${JSON.stringify(claimsMapping)}`,
+        options: { issuers: { [issuerA]: { ...trusted(keyA), claimsMapping } } },
+        message,
+      }),
+    ),
     {
       name: "the header of sessions",
       options: { header: "cookie" },
