@@ -31,7 +31,7 @@ const admin: AuthContext = {
   type: "slow",
 };
 /** What is read at most before the handler asks for it: the buffers of Node, and one window of HTTP/2. */
-const maxBytesRead = 2 * maxDrainedBytes;
+const maxBytesRead = 3 * maxDrainedBytes;
 
 let api: TestApi;
 let server: CountingServer;
