@@ -57,10 +57,15 @@ export function authorization(
   return fc
     .tuple(
       credential,
-      fc.oneof({ weight: 3, arbitrary: wellSpelt }, { weight: 1, arbitrary: otherwise }),
+      fc.oneof(
+        { weight: 2, arbitrary: wellSpelt.map((spell) => ({ spell, isMisspelt: false })) },
+        { weight: 1, arbitrary: otherwise.map((spell) => ({ spell, isMisspelt: true })) },
+      ),
     )
-    .map(([{ text, good }, spell]) => {
-      const value = spell(text);
+    .map(([{ text, good }, { spell, isMisspelt }]) => {
+      // one thing wrong at a time, or the other one hides it
+      const [known = text] = good.keys();
+      const value = spell(isMisspelt ? known : text);
       const [, subject] = [...good].find(([known]) => isSpelling(value, scheme, known)) ?? [];
       return { value, subject, good, secrets: secretsIn(value) };
     });

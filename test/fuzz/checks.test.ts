@@ -65,6 +65,11 @@ test.each<{ name: string; interceptor: Interceptor; subject?: string; problem: R
     problem: /^a secret shows: the-secret/,
   },
   {
+    name: "line break in the reason",
+    interceptor: refusing(refusal({}, new Error("a\nb"))),
+    problem: /^the reason writes lines of its own/,
+  },
+  {
     name: "secret in a property",
     interceptor: refusing(refusal({}, Object.assign(new Error("x"), { request: { secret } }))),
     problem: /^a secret shows: the-secret/,

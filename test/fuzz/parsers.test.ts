@@ -180,24 +180,35 @@ describe("a URI", () => {
   });
 
   test("is what it was after it was normalized again, or is none", async () => {
-    const parts = fc.array(
-      fc.oneof(
-        headerText,
-        fc.constantFrom(
-          "https://",
-          "http://a.test/",
+    const piece = fc.oneof(
+      { weight: 1, arbitrary: headerText },
+      {
+        weight: 9,
+        arbitrary: fc.constantFrom(
           "//",
           "\\",
           "@",
           "%2e",
           "%25",
+          "2e",
+          "7E",
+          "%7e",
           "%zz",
-          "[::1]",
+          "/..",
+          "x",
         ),
-        fc.webUrl(),
-      ),
-      { maxLength: 4 },
+      },
     );
+    const begin = fc.constantFrom(
+      "https://a.test/",
+      "HTTP://A.test:80/",
+      "http://[::1]:8080",
+      "",
+      "//",
+    );
+    const parts = fc
+      .tuple(begin, fc.array(piece, { maxLength: 5 }))
+      .map(([first, others]) => [first, ...others]);
     await hold(inputs, parts, (list) => {
       const once = normalizeUri(list.join(""));
       if (once !== undefined) {

@@ -64,6 +64,9 @@ function* problemsOfRefusal(
   if (told.get(rawMessage) !== code || error.details.length > 0) {
     yield `the client is told ${JSON.stringify(rawMessage)} with ${Code[code]}`;
   }
+  if (error.cause instanceof Error && /[\p{Cc}\p{Zl}\p{Zp}]/u.test(error.cause.message)) {
+    yield `the reason writes lines of its own into a log: ${JSON.stringify(error.cause.message)}`;
+  }
   for (const [name, value] of metadata) {
     yield* problemsOfHeader(name, value);
   }

@@ -70,7 +70,9 @@ const cookieHeader = fc.oneof(
   { weight: 2, arbitrary: pair(ownName, wideBlanks) },
   {
     weight: 1,
-    arbitrary: fc.array(pair(ownName, blanks), { maxLength: 3 }).map((l) => l.join("; ")),
+    arbitrary: fc
+      .tuple(pair(ownName, blanks), known, fc.boolean())
+      .map(([one, good, isFirst]) => (isFirst ? `sid=${good}; ${one}` : `${one}; sid=${good}`)),
   },
   { weight: 1, arbitrary: pair(ownName, blanks).chain(changed) },
 );
@@ -113,6 +115,7 @@ const site: fc.Arbitrary<Site> = fc.oneof(
           changed("https://api.test"),
           changed(allowedOrigin),
           headerText,
+          fc.constantFrom(undefined, "https://api.test"),
         ),
         site: fc.oneof(
           fc.constantFrom(undefined, "cross-site", "same-site", "Same-Origin", "", "none, none"),
@@ -121,12 +124,15 @@ const site: fc.Arbitrary<Site> = fc.oneof(
       })
       .filter(
         ({ origin, site }) =>
-          trimmed(origin) !== allowedOrigin &&
+          trimmed(origin ?? "") !== allowedOrigin &&
           !["none", "same-origin"].includes(trimmed(site ?? "")) &&
-          !(site === undefined && trimmed(origin) === "https://api.test"),
+          !(site === undefined && trimmed(origin ?? "https://api.test") === "https://api.test"),
       )
       .map(({ origin, site }) => ({
-        headers: { origin, ...(site !== undefined && { "sec-fetch-site": site }) },
+        headers: {
+          ...(origin !== undefined && { origin }),
+          ...(site !== undefined && { "sec-fetch-site": site }),
+        },
         isGood: false,
       })),
   },
