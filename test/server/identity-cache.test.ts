@@ -349,6 +349,20 @@ describe("a verification that hangs", () => {
     expect(asked).toEqual(["a", "a"]);
   });
 
+  test("ends without a trace in the one that was begun in its place", async () => {
+    const { asked, identify, answers } = hangingCacheOf({ ttl: 5_000 });
+    const old = identify("a");
+    vi.advanceTimersByTime(10_000);
+    const anew = identify("a");
+    answers[0]?.(identityOf("old"));
+    expect((await old).subject).toBe("old");
+    // too old to be remembered, so it is the other one that this call waits for
+    const joined = identify("a");
+    expect(asked).toEqual(["a", "a"]);
+    answers[1]?.(identityOf("new"));
+    expect([(await anew).subject, (await joined).subject]).toEqual(["new", "new"]);
+  });
+
   test("is remembered where it ends after all", async () => {
     const { asked, identify, answers } = hangingCacheOf({ ttl: 60_000 });
     const slow = identify("a");
