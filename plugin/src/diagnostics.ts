@@ -1,4 +1,5 @@
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
+import type { PluginOptions } from "./options.js";
 import { positionOf } from "./position.js";
 import type { FileRules } from "./read-policies.js";
 import { clashingNames, outputOutside } from "./rules-on-names.js";
@@ -21,45 +22,60 @@ export interface Finding {
 /** Looks at a file for problems of one kind. */
 export type Rule = (rules: FileRules) => Iterable<Finding>;
 
+/** Whether output is refused. `strict`: off, unless warnings are errors. */
+type Severity = "error" | "warning" | "strict";
+
 /** The rules by their codes. A code has one meaning for good. */
-const errors: readonly (readonly [code: string, rule: Rule])[] = [
-  ["AUTH002", unknownPolicy],
-  ["AUTH003", publicAndRestricted],
-  ["AUTH004", publicAndInternal],
-  ["AUTH007", malformedRequirements],
-  ["AUTH010", clashingNames],
-  ["AUTH010", outputOutside],
+const rules: readonly (readonly [code: string, severity: Severity, rule: Rule])[] = [
+  ["AUTH002", "error", unknownPolicy],
+  ["AUTH003", "error", publicAndRestricted],
+  ["AUTH004", "error", publicAndInternal],
+  ["AUTH007", "error", malformedRequirements],
+  ["AUTH010", "error", clashingNames],
+  ["AUTH010", "error", outputOutside],
 ];
 
 /** A finding of a rule, at a place in a proto file. */
 export interface Problem extends Finding {
   readonly code: string;
+  readonly severity: "error" | "warning";
   readonly file: string;
   /** Counted from 1, like the column. */
   readonly line: number;
   readonly column: number;
 }
 
-/** All problems in the files, by place. */
-export function findProblems(files: readonly FileRules[]): Problem[] {
-  const problems = files.flatMap((rules) =>
-    errors.flatMap(([code, rule]) =>
-      Array.from(rule(rules), (finding) => ({
-        ...finding,
-        ...positionOf(finding),
-        code,
-        file: rules.file.proto.name,
-      })),
-    ),
-  );
+/** All problems in the files that the options do not silence, by place. */
+export function findProblems(files: readonly FileRules[], options: PluginOptions): Problem[] {
+  const { allow, strict } = options;
+  const problems: Problem[] = [];
+  for (const [code, severity, rule] of rules) {
+    const isOff = severity !== "error" && (allow.has(code) || (severity === "strict" && !strict));
+    for (const file of isOff ? [] : files) {
+      for (const finding of rule(file)) {
+        problems.push({
+          ...finding,
+          ...positionOf(finding),
+          code,
+          severity: severity === "error" || strict ? "error" : "warning",
+          file: file.file.proto.name,
+        });
+      }
+    }
+  }
   // at the same place the order of the rules stays
   return problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column);
+}
+
+/** A line for each problem. */
+export function formatProblems(problems: readonly Problem[]): string {
+  return problems.map((problem) => `${oneLine(formatProblem(problem))}\n`).join("");
 }
 
 /** The problems of a run. Its message has a line for each. */
 export class ProblemsError extends Error {
   constructor(problems: readonly Problem[]) {
-    super(problems.map((problem) => `${oneLine(formatProblem(problem))}\n`).join(""));
+    super(formatProblems(problems));
   }
 }
 
@@ -68,8 +84,9 @@ export function oneLine(text: string): string {
   return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\u2028\u2029]/gu, escapeCharacter);
 }
 
-function formatProblem({ file, line, column, code, on, message }: Problem): string {
-  return `${file}:${line}:${column}: error ${code} ${nameOf(on)}: ${message}`;
+function formatProblem(problem: Problem): string {
+  const { file, line, column, severity, code, on, message } = problem;
+  return `${file}:${line}:${column}: ${severity} ${code} ${nameOf(on)}: ${message}`;
 }
 
 function nameOf(on: Finding["on"]): string {

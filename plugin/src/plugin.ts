@@ -2,16 +2,40 @@ import { create } from "@bufbuild/protobuf";
 import { type CodeGeneratorRequest, CodeGeneratorRequestSchema } from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
 import packageJson from "../package.json" with { type: "json" };
-import { findProblems, ProblemsError } from "./diagnostics.js";
+import { artefacts } from "./artefacts.js";
+import { findProblems, formatProblems, ProblemsError } from "./diagnostics.js";
+import { type PluginOptions, parseOptions } from "./options.js";
 import { printFile } from "./print-file.js";
 import type { Target } from "./print-service.js";
 import { readPolicies } from "./read-policies.js";
 
-/** The plugin, for one run: a plugin keeps state between runs. */
-export function createPlugin(): Plugin {
+/** Where warnings go. */
+export type Warn = (text: string) => void;
+
+/** The plugin, for one run: a plugin keeps state between runs. `warn` gets lines, the last one ended. */
+export function createPlugin(warn: Warn): Plugin {
+  let isFirstTarget = true;
+  const generate = (schema: Schema<PluginOptions>, target: Target): void => {
+    const files = schema.files.map(readPolicies);
+    const problems = findProblems(files, schema.options);
+    if (problems.some(({ severity }) => severity === "error")) {
+      throw new ProblemsError(problems);
+    }
+    for (const file of files) {
+      printFile(schema, file, target);
+    }
+    if (isFirstTarget) {
+      isFirstTarget = false;
+      warn(formatProblems(problems));
+      for (const print of artefacts) {
+        print(schema, files);
+      }
+    }
+  };
   const plugin = createEcmaScriptPlugin({
     name: packageJson.name,
     version: `v${packageJson.version}`,
+    parseOptions,
     // TypeScript would be loaded to make a target that is left out here.
     generateTs: generate,
     generateJs: generate,
@@ -38,15 +62,4 @@ function withoutIdleFiles(req: CodeGeneratorRequest): CodeGeneratorRequest {
   return Object.assign(create(CodeGeneratorRequestSchema), req, {
     fileToGenerate: req.fileToGenerate.filter((name) => !idle.has(name)),
   });
-}
-
-function generate(schema: Schema, target: Target): void {
-  const files = schema.files.map(readPolicies);
-  const problems = findProblems(files);
-  if (problems.length > 0) {
-    throw new ProblemsError(problems);
-  }
-  for (const file of files) {
-    printFile(schema, file, target);
-  }
 }
