@@ -1,3 +1,5 @@
+import { severities } from "./diagnostics.js";
+
 /** What a user can set beside the options of protoc-gen-es. */
 export interface PluginOptions {
   /** Warnings that are silenced, by code. */
@@ -28,10 +30,7 @@ export function parseOptions(rawOptions: readonly RawOption[]): PluginOptions {
   for (const { key, value } of rawOptions) {
     switch (key) {
       case "allow":
-        if (!/^AUTH\d{3}$/.test(value)) {
-          throw new Error(`option allow=${value} must be the code of a warning, such as AUTH009`);
-        }
-        allow.add(value);
+        allow.add(checkWarning(value));
         break;
       case "matrix_file":
         matrixFiles.push(checkPath(key, value, [".md", ".html"]));
@@ -52,6 +51,9 @@ export function parseOptions(rawOptions: readonly RawOption[]): PluginOptions {
         setOnce(single, key, checkPath(key, value, [".yaml", ".yml", ".json"]));
         break;
       default:
+        if (severities.has(key)) {
+          throw new Error(`an option has one value; write allow=${key}`);
+        }
         throw new Error(`there is no option "${key}"; there are ${known.join(", ")}`);
     }
   }
@@ -75,6 +77,17 @@ const known = [
   "openapi_security_file",
   "and those of protoc-gen-es",
 ];
+
+/** The code of a warning. Errors cannot be silenced: no code could do what such a file says. */
+function checkWarning(code: string): string {
+  const severity = severities.get(code);
+  if (severity === undefined || severity === "error") {
+    const warnings = [...severities].flatMap(([name, other]) => (other === "error" ? [] : [name]));
+    const reason = severity === "error" ? "an error cannot be silenced" : "there is no such code";
+    throw new Error(`option allow=${code}: ${reason}; the warnings are ${warnings.join(", ")}`);
+  }
+  return code;
+}
 
 function setOnce(options: Map<string, string>, key: string, value: string): void {
   if (options.has(key)) {

@@ -1,0 +1,67 @@
+import type { DescExtension, DescFile, DescMessage } from "@bufbuild/protobuf";
+import { nestedTypes } from "@bufbuild/protobuf/reflect";
+import {
+  file_connectum_auth_v1_options,
+  method_auth,
+  service_auth,
+} from "../../src/gen/connectum/auth/v1/options_pb.js";
+
+const defining = new WeakMap<DescFile, boolean>();
+
+/**
+ * Whether a file can use the options: it defines them, or imports a file that
+ * does, directly or through `import public`. They are known by their numbers
+ * and the shape of their messages, so a copy of the schema counts as well, and
+ * another option that happens to have such a number does not.
+ */
+export function importsOptions(file: DescFile): boolean {
+  return (
+    definesOptions(file) ||
+    file.dependencies.some(bringsOptions) ||
+    // `import option` of edition 2024 does not bring the file itself
+    file.proto.optionDependency.includes(file_connectum_auth_v1_options.proto.name)
+  );
+}
+
+function bringsOptions(file: DescFile): boolean {
+  const reexported = file.dependencies.filter(({ proto }) =>
+    file.proto.publicDependency.some((index) => file.proto.dependency[index] === proto.name),
+  );
+  return definesOptions(file) || reexported.some(bringsOptions);
+}
+
+function definesOptions(file: DescFile): boolean {
+  let defines = defining.get(file);
+  if (defines === undefined) {
+    defines = [...nestedTypes(file)].some(
+      (type) =>
+        type.kind === "extension" && (isCopy(type, method_auth) || isCopy(type, service_auth)),
+    );
+    defining.set(file, defines);
+  }
+  return defines;
+}
+
+function isCopy(extension: DescExtension, ours: DescExtension): boolean {
+  return (
+    extension.number === ours.number &&
+    extension.extendee.typeName === ours.extendee.typeName &&
+    extension.message !== undefined &&
+    ours.message !== undefined &&
+    hasShapeOf(extension.message, ours.message)
+  );
+}
+
+/** A copy may lack a field, or have more, but what it shares with ours is of the same type. */
+function hasShapeOf(copy: DescMessage, ours: DescMessage): boolean {
+  const shared = ours.fields.flatMap((field) => {
+    const theirs = copy.fields.find(({ number }) => number === field.number);
+    return theirs === undefined ? [] : [{ theirs, field }];
+  });
+  return (
+    shared.length > 0 &&
+    shared.every(
+      ({ theirs, field }) => theirs.fieldKind === field.fieldKind && theirs.scalar === field.scalar,
+    )
+  );
+}
