@@ -5,6 +5,7 @@ import type { FileRules } from "./read-policies.js";
 import { unusedDefault } from "./rules-on-defaults.js";
 import { openToWrites, undecided, unreachable } from "./rules-on-methods.js";
 import { clashingNames, outputOutside } from "./rules-on-names.js";
+import { contradictingAnnotation } from "./rules-on-openapi.js";
 import {
   policyWithoutEffect,
   publicAndInternal,
@@ -42,6 +43,7 @@ const rules: readonly (readonly [code: string, severity: Severity, rule: Rule])[
   ["AUTH010", "error", clashingNames],
   ["AUTH010", "error", outputOutside],
   ["AUTH011", "strict", openToWrites],
+  ["AUTH012", "error", contradictingAnnotation],
 ];
 
 /** All codes in order, with their severities. */

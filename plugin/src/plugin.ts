@@ -1,5 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { type CodeGeneratorRequest, CodeGeneratorRequestSchema } from "@bufbuild/protobuf/wkt";
+import {
+  type CodeGeneratorRequest,
+  CodeGeneratorRequestSchema,
+  type CodeGeneratorResponse,
+} from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
 import packageJson from "../package.json" with { type: "json" };
 import { artefacts } from "./artefacts.js";
@@ -41,7 +45,17 @@ export function createPlugin(warn: Warn): Plugin {
     generateJs: generate,
     generateDts: generate,
   });
-  return { ...plugin, run: (req) => plugin.run(withoutIdleFiles(req)) };
+  return { ...plugin, run: (req) => withPlainTexts(plugin.run(withoutIdleFiles(req))) };
+}
+
+/** With `js_import_style=legacy_commonjs`, protoplugin begins documents like scripts, too. */
+function withPlainTexts(response: CodeGeneratorResponse): CodeGeneratorResponse {
+  for (const file of response.file) {
+    if (!/\.[jt]s$/.test(file.name)) {
+      file.content = file.content.replace(/^"use strict";\n.*\n\n+/, "");
+    }
+  }
+  return response;
 }
 
 /**
