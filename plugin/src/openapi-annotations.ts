@@ -43,6 +43,7 @@ export function annotatedSchemes(file: DescFile): string[] {
 
 // Field numbers of google/gnostic's openapiv3, the schema that
 // protoc-gen-connect-openapi reads. It exists under two packages.
+const annotationFiles = ["openapiv3/annotations.proto", "gnostic/openapi/v3/annotations.proto"];
 const annotation = 1143;
 const operationSecurity = 11;
 const documentComponents = 5;
@@ -70,7 +71,8 @@ function hasAnnotations(file: DescFile, extendee: string, type: "Operation" | "D
       files.add(dependency);
     }
   }
-  return false;
+  // `import option` of edition 2024 does not bring the file itself
+  return file.proto.optionDependency.some((path) => annotationFiles.includes(path));
 }
 
 function optionBytes({ proto }: DescFile | DescMethod): Uint8Array[] {

@@ -494,6 +494,30 @@ describe("an operation whose annotation names schemes", () => {
     expect(securityOf(secured, "/acme.v1.Shop/Buy")).toEqual([{ Basic: [] }]);
   });
 
+  test("may import the schema for options only", () => {
+    const { "openapi/annotations.proto": schema = "", "a.proto": source = "" } = annotatedFile(
+      'policy: "allow"',
+      [{ Basic: [] }],
+    );
+    const path = "openapiv3/annotations.proto";
+    const req = request(
+      {
+        [path]: schema,
+        "a.proto": source
+          .replace('syntax = "proto3"', 'edition = "2024"')
+          .replace('import "openapi/annotations.proto"', `import option "${path}"`),
+      },
+      yaml,
+    );
+    // what buf leaves out of an image, and sends to plugins
+    for (const file of req.protoFile.filter(({ name }) => name === "a.proto")) {
+      file.optionDependency = [path];
+    }
+    const overlay = parseYaml(runPlugin(req)["openapi/security.yaml"] ?? "");
+    const secured = applyOverlay(openapi({ "post /acme.v1.Shop/Buy": {} }), overlay);
+    expect(securityOf(secured, "/acme.v1.Shop/Buy")).toEqual([{ Basic: [] }]);
+  });
+
   test("uses ours like any other, and the definition in the proto file", () => {
     const document = `option (openapi.v3.document) = { openapi: "3.1.0", components: { security_schemes: {
       additional_properties: [{ name: "credentials", value: { type: "oauth2" } }, { name: "other" }] } } };`;
