@@ -2,16 +2,19 @@ import { create } from "@bufbuild/protobuf";
 import {
   type CodeGeneratorRequest,
   CodeGeneratorRequestSchema,
-  type CodeGeneratorResponse,
+  CodeGeneratorResponse_FileSchema,
 } from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
 import packageJson from "../package.json" with { type: "json" };
-import { artefacts } from "./artefacts.js";
+import { printArtefacts, type TextFile } from "./artefacts.js";
 import { findProblems, formatProblems, ProblemsError } from "./diagnostics.js";
 import { type PluginOptions, parseOptions } from "./options.js";
+import { checkOutputNames } from "./output-names.js";
 import { printFile } from "./print-file.js";
+import { indexPreamble, printIndex } from "./print-index.js";
 import type { Target } from "./print-service.js";
 import { readPolicies } from "./read-policies.js";
+import { guardSplitRun } from "./split-run.js";
 
 /** Where warnings go. */
 export type Warn = (text: string) => void;
@@ -19,21 +22,26 @@ export type Warn = (text: string) => void;
 /** The plugin, for one run: a plugin keeps state between runs. `warn` gets lines, the last one ended. */
 export function createPlugin(warn: Warn): Plugin {
   let isFirstTarget = true;
+  const preambles = new Map<string, string>();
+  const texts: TextFile[] = [];
   const generate = (schema: Schema<PluginOptions>, target: Target): void => {
     const files = schema.files.map(readPolicies);
     const problems = findProblems(files, schema.options);
     if (problems.some(({ severity }) => severity === "error")) {
       throw new ProblemsError(problems);
     }
+    checkOutputNames(schema.options, files);
     for (const file of files) {
       printFile(schema, file, target);
+    }
+    const index = printIndex(schema, files, target);
+    if (index !== undefined) {
+      preambles.set(index, indexPreamble(schema));
     }
     if (isFirstTarget) {
       isFirstTarget = false;
       warn(formatProblems(problems));
-      for (const print of artefacts) {
-        print(schema, files);
-      }
+      texts.push(...printArtefacts(schema.options, files));
     }
   };
   const plugin = createEcmaScriptPlugin({
@@ -45,17 +53,19 @@ export function createPlugin(warn: Warn): Plugin {
     generateJs: generate,
     generateDts: generate,
   });
-  return { ...plugin, run: (req) => withPlainTexts(plugin.run(withoutIdleFiles(req))) };
-}
-
-/** With `js_import_style=legacy_commonjs`, protoplugin begins documents like scripts, too. */
-function withPlainTexts(response: CodeGeneratorResponse): CodeGeneratorResponse {
-  for (const file of response.file) {
-    if (!/\.[jt]s$/.test(file.name)) {
-      file.content = file.content.replace(/^"use strict";\n.*\n\n+/, "");
-    }
-  }
-  return response;
+  return {
+    ...plugin,
+    run(req) {
+      const response = plugin.run(withoutIdleFiles(req));
+      const indexes = response.file.filter(({ name }) => preambles.has(name));
+      for (const file of indexes) {
+        file.content = `${preambles.get(file.name)}${file.content}`;
+      }
+      const others = texts.map((file) => create(CodeGeneratorResponse_FileSchema, file));
+      response.file.push(...others, ...guardSplitRun(req, [...indexes, ...others]));
+      return response;
+    },
+  };
 }
 
 /**
