@@ -52,14 +52,14 @@ function isCopy(extension: DescExtension, ours: DescExtension): boolean {
   );
 }
 
-/** A copy may lack a field, or have more, but what it shares with ours is of the same type. */
+/** A copy may lack fields, or have more; those that it shares with ours, several, are of the same types. */
 function hasShapeOf(copy: DescMessage, ours: DescMessage): boolean {
   const shared = ours.fields.flatMap((field) => {
     const theirs = copy.fields.find(({ number }) => number === field.number);
     return theirs === undefined ? [] : [{ theirs, field }];
   });
   return (
-    shared.length > 0 &&
+    shared.length > 1 &&
     shared.every(
       ({ theirs, field }) => theirs.fieldKind === field.fieldKind && theirs.scalar === field.scalar,
     )
