@@ -4,7 +4,7 @@ import { readPositions } from "./position.js";
 import type { FileRules } from "./read-policies.js";
 import { unusedDefault } from "./rules-on-defaults.js";
 import { openToWrites, undecided, unreachable } from "./rules-on-methods.js";
-import { clashingNames, outputOutside } from "./rules-on-names.js";
+import { clashingNames, outputOutside, reservedNames } from "./rules-on-names.js";
 import { contradictingAnnotation } from "./rules-on-openapi.js";
 import {
   policyWithoutEffect,
@@ -41,6 +41,7 @@ const rules: readonly (readonly [code: string, severity: Severity, rule: Rule])[
   ["AUTH008", "warning", unusedDefault],
   ["AUTH009", "warning", unreachable],
   ["AUTH010", "error", clashingNames],
+  ["AUTH010", "error", reservedNames],
   ["AUTH010", "error", outputOutside],
   ["AUTH011", "strict", openToWrites],
   ["AUTH012", "error", contradictingAnnotation],

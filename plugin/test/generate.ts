@@ -201,6 +201,6 @@ export function typeCheck(
     encoding: "utf8",
   });
   // declarations of Connect and Protobuf-ES are written for newer compilers than 5.4
-  const theirs = /^node_modules\/@(?:bufbuild|connectrpc)\/.*\n(?: .*\n)*/gm;
+  const theirs = /^\S*node_modules\/@(?:bufbuild|connectrpc)\/.*\n(?: .*\n)*/gm;
   return (compiler === "5.4" ? stdout.replace(theirs, "") : stdout) + stderr;
 }
