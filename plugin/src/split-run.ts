@@ -42,8 +42,12 @@ function onlyDirectory(req: CodeGeneratorRequest): string | undefined {
   // buf gives these, with all files of a run; a request without them is not one of several
   const [first, ...others] = req.sourceFileDescriptors.map(({ name }) => posix.dirname(name));
   return others.every((directory) => directory === first)
-    ? first?.replace(/[^\w./]/g, (character) => `%${character.codePointAt(0)?.toString(16)}`)
+    ? first?.replace(/[^\w./]/gu, percentEncoded)
     : undefined;
+}
+
+function percentEncoded(character: string): string {
+  return `%${(character.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`;
 }
 
 function withComment(name: string, content: string, insertionPoint: string): string {
