@@ -23,7 +23,6 @@ const CommentsPolicies = {
   service: Comments,
   methods: {
     /**
-     * *
      * Like JSDoc.
      * @param request what to do
      * @returns {string} with a type
@@ -44,7 +43,7 @@ const CommentsPolicies = {
      */
     inline: { kind: "authenticated" },
     /**
-     * /  Three slashes.
+     *  Three slashes.
      *
      * Any authenticated caller may call it; `credentials` are sent.
      *

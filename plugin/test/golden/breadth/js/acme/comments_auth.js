@@ -20,7 +20,6 @@ export const CommentsPolicies = {
   service: Comments,
   methods: {
     /**
-     * *
      * Like JSDoc.
      * @param request what to do
      * @returns {string} with a type
@@ -41,7 +40,7 @@ export const CommentsPolicies = {
      */
     inline: { kind: "authenticated" },
     /**
-     * /  Three slashes.
+     *  Three slashes.
      *
      * Any authenticated caller may call it; `credentials` are sent.
      *

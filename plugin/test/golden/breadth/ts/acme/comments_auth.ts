@@ -22,7 +22,6 @@ export const CommentsPolicies: ServicePolicies<typeof Comments> = {
   service: Comments,
   methods: {
     /**
-     * *
      * Like JSDoc.
      * @param request what to do
      * @returns {string} with a type
@@ -43,7 +42,7 @@ export const CommentsPolicies: ServicePolicies<typeof Comments> = {
      */
     inline: { kind: "authenticated" },
     /**
-     * /  Three slashes.
+     *  Three slashes.
      *
      * Any authenticated caller may call it; `credentials` are sent.
      *
