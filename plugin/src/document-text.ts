@@ -1,3 +1,5 @@
+import { visibleText } from "./visible-text.js";
+
 /** A document that JSON and YAML can hold. */
 export type Json = string | boolean | readonly Json[] | JsonObject;
 
@@ -6,14 +8,9 @@ export interface JsonObject {
   readonly [key: string]: Json;
 }
 
-/** A document as JSON. */
+/** A document as JSON, with escapes for what does not show. */
 export function toJson(document: JsonObject): string {
-  return JSON.stringify(document, undefined, 2).replace(invisible, (character) =>
-    character
-      .split("")
-      .map((unit) => escaped("\\u", 4, unit))
-      .join(""),
-  );
+  return JSON.stringify(document, undefined, 2).split("\n").map(visibleText).join("\n");
 }
 
 /** A document as YAML 1.2: all texts between double quotes, lists of texts on one line. */
@@ -63,13 +60,13 @@ function isPlain(name: string): boolean {
 }
 
 function quoted(text: string): string {
-  return JSON.stringify(text).replace(invisible, (character) => escaped("\\U", 8, character));
+  // YAML has no pairs of surrogates
+  return visibleText(JSON.stringify(text)).replace(
+    /\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})/g,
+    (_, high, low) => `\\U${codePoint(high, low).toString(16).padStart(8, "0")}`,
+  );
 }
 
-/** What does not show, or changes how its neighbours show. JSON.stringify escapes the others. */
-const invisible =
-  /[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff\u{e0000}-\u{e0fff}]/gu;
-
-function escaped(prefix: string, digits: number, character: string): string {
-  return prefix + (character.codePointAt(0) ?? 0).toString(16).padStart(digits, "0");
+function codePoint(high: string, low: string): number {
+  return ((Number.parseInt(high, 16) & 0x3ff) << 10) + (Number.parseInt(low, 16) & 0x3ff) + 0x10000;
 }

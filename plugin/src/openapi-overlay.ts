@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { MethodPolicy } from "../../src/policy/method-policy.js";
+import { compareText } from "./compare-text.js";
 import type { JsonObject } from "./document-text.js";
 import {
   annotatedSchemes,
@@ -29,7 +30,7 @@ export type OverlayAction =
  */
 export function openapiOverlay(files: readonly FileRules[]): Overlay | undefined {
   const methods = [...files]
-    .sort((a, b) => (a.file.proto.name < b.file.proto.name ? -1 : 1))
+    .sort((a, b) => compareText(a.file.proto.name, b.file.proto.name))
     .flatMap(({ services }) => services.flatMap((service) => service.methods));
   if (methods.length === 0) {
     return undefined;
