@@ -15,19 +15,22 @@ const defining = new WeakMap<DescFile, boolean>();
  * another option that happens to have such a number does not.
  */
 export function importsOptions(file: DescFile): boolean {
-  return (
-    definesOptions(file) ||
-    file.dependencies.some(bringsOptions) ||
-    // `import option` of edition 2024 does not bring the file itself
-    file.proto.optionDependency.includes(file_connectum_auth_v1_options.proto.name)
-  );
+  const visible = new Set([file, ...file.dependencies]);
+  for (const imported of visible) {
+    if (definesOptions(imported)) {
+      return true;
+    }
+    for (const dependency of publicDependencies(imported)) {
+      visible.add(dependency);
+    }
+  }
+  // `import option` of edition 2024 does not bring the file itself
+  return file.proto.optionDependency.includes(file_connectum_auth_v1_options.proto.name);
 }
 
-function bringsOptions(file: DescFile): boolean {
-  const reexported = file.dependencies.filter(({ proto }) =>
-    file.proto.publicDependency.some((index) => file.proto.dependency[index] === proto.name),
-  );
-  return definesOptions(file) || reexported.some(bringsOptions);
+function publicDependencies({ proto, dependencies }: DescFile): DescFile[] {
+  const names = new Set(proto.publicDependency.map((index) => proto.dependency[index]));
+  return dependencies.filter((dependency) => names.has(dependency.proto.name));
 }
 
 function definesOptions(file: DescFile): boolean {
