@@ -18,7 +18,7 @@ h1 { font-size: 1.5rem; margin: 0; }
 h2 { font-size: 1.125rem; margin: 2rem 0 0.25rem; }
 p { margin: 0.25rem 0; }
 form { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin-top: 1rem; }
-form p { margin: 0; flex: 1 1 10rem; min-width: 0; }
+form p { margin: 0; flex: 1 1 8rem; min-width: 0; }
 form .wide { flex-basis: 100%; }
 label { display: block; font-size: 0.875rem; }
 input, select, button { font: inherit; width: 100%; min-height: 2.75rem; padding: 0.25rem 0.5rem; border: 1px solid var(--field); border-radius: 0.25rem; background: var(--page); color: var(--text); }

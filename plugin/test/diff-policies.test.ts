@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -241,6 +242,35 @@ describe("a change of a policy", () => {
       });
     });
   });
+});
+
+test("the table in docs/review.md is what the program does", () => {
+  const policyOf: Record<string, MethodPolicy | undefined> = {
+    public: { kind: "public" },
+    authenticated: { kind: "authenticated" },
+    requires: { kind: "requires", roles: ["admin"], scopes: [] },
+    internal: { kind: "internal", ...none },
+    unspecified: { kind: "unspecified" },
+    denied: { kind: "denied" },
+  };
+  const page = readFileSync(new URL("../../docs/review.md", import.meta.url), "utf8");
+  const [head = [], , ...rows] = page
+    .slice(page.indexOf("| | `public` |"))
+    .split("\n\n", 1)
+    .join()
+    .split("\n")
+    .map((line) =>
+      line.split("|").map((cell) => cell.replace(/[*`\u00b9\u00b2\u00b3\u2074]/g, "").trim()),
+    );
+  expect(rows).toHaveLength(7);
+  for (const [, row = "", ...cells] of rows) {
+    const found = head.slice(2, -1).map((column, i) => {
+      const change = compare(policyOf[row], policyOf[column]);
+      // marked by a note alone: it depends on the roles and scopes
+      return change?.effect ?? (cells[i] === "–" ? "–" : "");
+    });
+    expect([row, ...found]).toEqual([row, ...cells.slice(0, -1)]);
+  }
 });
 
 // All policies and callers of a small world, so that "some caller" is not a matter of luck.
