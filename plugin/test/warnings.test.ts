@@ -587,4 +587,13 @@ describe("one finding is enough", () => {
     const codes = linesOf(file, "target=ts,strict=true").map((line) => line.split(" ")[1]);
     expect(codes).toEqual(want);
   });
+
+  const sameName = addFile("", [rpc("getUser", ""), rpc("GetUser", "")]);
+  test("but two about a method are two, where they are about different things", () => {
+    expect(linesOf(sameName).map((line) => line.split(":")[0])).toEqual([
+      "warning AUTH001 S.getUser",
+      "warning AUTH001 S.GetUser",
+      "error AUTH010 S.GetUser",
+    ]);
+  });
 });
