@@ -4,7 +4,7 @@ import { openapiOverlay } from "./openapi-overlay.js";
 
 /** Prints the overlay with the security of each operation, where `openapi_security_file` says. */
 export const printOpenapi: PrintArtefact = ({ openapiSecurityFile: name }, files) => {
-  const overlay = openapiOverlay(files);
+  const overlay = name === undefined ? undefined : openapiOverlay(files);
   if (name === undefined || overlay === undefined) {
     return [];
   }

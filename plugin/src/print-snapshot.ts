@@ -17,14 +17,14 @@ export function printSnapshot(
   { snapshotFile }: PluginOptions,
   files: readonly FileRules[],
 ): TextFile[] {
+  if (snapshotFile === undefined) {
+    return [];
+  }
   const methods = files
     .flatMap(({ services }) => services.flatMap((service) => service.methods))
     .map(({ method, policy }) => ({ name: methodName(method), line: methodLine(method, policy) }))
     .sort((a, b) => compareText(a.name, b.name))
     .map(({ line }) => `    ${line}`);
-  if (snapshotFile === undefined) {
-    return [];
-  }
   const content = [
     "{",
     `  "version": ${snapshotVersion},`,

@@ -366,6 +366,11 @@ service S { rpc A(M) returns (M) { option (auth.rules) = { public: true }; } }`,
       want: "version undefined of snapshots is not known, only 1",
     },
     { name: "a list", input: () => "[]", want: "[] must be an object" },
+    {
+      name: "a long list",
+      input: () => JSON.stringify(Array.from({ length: 1000 }, () => 1)),
+      want: `[${"1,".repeat(49)}1… must be an object`,
+    },
     { name: "null", input: () => "null", want: "null must be an object" },
     {
       name: "a snapshot with another field",

@@ -9,9 +9,7 @@ import { type PolicySet, policySet } from "./policy-set.js";
 export function readSnapshot(json: unknown): PolicySet {
   const { version, methods, ...others } = fieldsOf(json);
   if (version !== snapshotVersion) {
-    throw new Error(
-      `version ${JSON.stringify(version)} of snapshots is not known, only ${snapshotVersion}`,
-    );
+    throw new Error(`version ${quote(version)} of snapshots is not known, only ${snapshotVersion}`);
   }
   checkNoOthers("the snapshot", others, ["x-only"]);
   if (!Array.isArray(methods)) {
@@ -23,7 +21,7 @@ export function readSnapshot(json: unknown): PolicySet {
 function readMethod(json: unknown): [string, MethodPolicy] {
   const { method, kind, ...others } = fieldsOf(json);
   if (typeof method !== "string") {
-    throw new Error(`"method" must be a text, not ${JSON.stringify(method)}`);
+    throw new Error(`"method" must be a text, not ${quote(method)}`);
   }
   return [method, readPolicy(method, kind, others)];
 }
@@ -46,7 +44,7 @@ function readPolicy(method: string, kind: unknown, others: Record<string, unknow
         scopes: readNames(method, "scopes", others.scopes),
       };
     default:
-      throw new Error(`${method}: there is no kind ${JSON.stringify(kind)}`);
+      throw new Error(`${method}: there is no kind ${quote(kind)}`);
   }
 }
 
@@ -59,7 +57,7 @@ function readNames(method: string, list: string, value: unknown): string[] {
 
 function fieldsOf(json: unknown): Record<string, unknown> {
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new Error(`${JSON.stringify(json)} must be an object`);
+    throw new Error(`${quote(json)} must be an object`);
   }
   return { ...json };
 }
@@ -67,6 +65,12 @@ function fieldsOf(json: unknown): Record<string, unknown> {
 function checkNoOthers(what: string, fields: object, known: readonly string[]): void {
   const unknown = Object.keys(fields).find((name) => !known.includes(name));
   if (unknown !== undefined) {
-    throw new Error(`${what} has an unknown field ${JSON.stringify(unknown)}`);
+    throw new Error(`${what} has an unknown field ${quote(unknown)}`);
   }
+}
+
+/** What was found instead, in a line that is not too long. */
+function quote(json: unknown): string {
+  const text = `${JSON.stringify(json)}`;
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
