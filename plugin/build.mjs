@@ -18,10 +18,9 @@ const withoutTypeScript = {
   },
 };
 
-const { metafile } = await build({
+const shared = {
   absWorkingDir: root,
-  entryPoints: ["src/main.ts"],
-  outfile: "dist/plugin.js",
+  outdir: "dist",
   bundle: true,
   format: "esm",
   platform: "node",
@@ -31,11 +30,21 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
   plugins: [withoutTypeScript],
-});
+};
+const results = await Promise.all([
+  build({ ...shared, entryPoints: { plugin: "src/main.ts" } }),
+  // what reads images is a file of its own: snapshots do without it
+  build({
+    ...shared,
+    entryPoints: { diff: "src/diff/main.ts" },
+    splitting: true,
+    chunkNames: "diff-[name]",
+  }),
+]);
 
 // The licences of what is bundled ask for their notices to travel with it.
 const notices = new Set();
-for (const input of Object.keys(metafile.inputs)) {
+for (const input of results.flatMap(({ metafile }) => Object.keys(metafile.inputs))) {
   if (input.includes("node_modules/")) {
     const source = await readFile(new URL(input, import.meta.url), "utf8");
     notices.add(/^(?:\/\/.*\n)+/.exec(source)?.[0].replace(/^\/\/ ?/gm, ""));
@@ -44,5 +53,5 @@ for (const input of Object.keys(metafile.inputs)) {
 notices.delete(undefined);
 await writeFile(
   new URL("dist/NOTICE", import.meta.url),
-  `plugin.js contains parts of @bufbuild/protobuf and @bufbuild/protoplugin.\n\n${[...notices].sort().join("\n----\n\n")}`,
+  `The programs contain parts of @bufbuild/protobuf and @bufbuild/protoplugin.\n\n${[...notices].sort().join("\n----\n\n")}`,
 );

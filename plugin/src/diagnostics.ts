@@ -1,13 +1,18 @@
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
-import { positionOf } from "./position.js";
+import type { PluginOptions } from "./options.js";
+import { readPositions } from "./position.js";
 import type { FileRules } from "./read-policies.js";
-import { clashingNames, outputOutside } from "./rules-on-names.js";
+import { unusedDefault } from "./rules-on-defaults.js";
+import { openToWrites, undecided, unreachable } from "./rules-on-methods.js";
+import { clashingNames, outputOutside, reservedNames } from "./rules-on-names.js";
+import { contradictingAnnotation } from "./rules-on-openapi.js";
 import {
-  malformedRequirements,
+  policyWithoutEffect,
   publicAndInternal,
   publicAndRestricted,
   unknownPolicy,
 } from "./rules-on-policies.js";
+import { emptyRequirements, malformedRequirements } from "./rules-on-requirements.js";
 
 /** What a rule finds wrong, and where. */
 export interface Finding {
@@ -19,57 +24,105 @@ export interface Finding {
 }
 
 /** Looks at a file for problems of one kind. */
-export type Rule = (rules: FileRules) => Iterable<Finding>;
+export type Rule = (rules: FileRules, options: PluginOptions) => Iterable<Finding>;
+
+/** Whether output is refused. `strict`: off, unless warnings are errors. */
+export type Severity = "error" | "warning" | "strict";
 
 /** The rules by their codes. A code has one meaning for good. */
-const errors: readonly (readonly [code: string, rule: Rule])[] = [
-  ["AUTH002", unknownPolicy],
-  ["AUTH003", publicAndRestricted],
-  ["AUTH004", publicAndInternal],
-  ["AUTH007", malformedRequirements],
-  ["AUTH010", clashingNames],
-  ["AUTH010", outputOutside],
+const rules: readonly (readonly [code: string, severity: Severity, rule: Rule])[] = [
+  ["AUTH001", "warning", undecided],
+  ["AUTH002", "error", unknownPolicy],
+  ["AUTH003", "error", publicAndRestricted],
+  ["AUTH004", "error", publicAndInternal],
+  ["AUTH005", "warning", emptyRequirements],
+  ["AUTH006", "warning", policyWithoutEffect],
+  ["AUTH007", "error", malformedRequirements],
+  ["AUTH008", "warning", unusedDefault],
+  ["AUTH009", "warning", unreachable],
+  ["AUTH010", "error", clashingNames],
+  ["AUTH010", "error", reservedNames],
+  ["AUTH010", "error", outputOutside],
+  ["AUTH011", "strict", openToWrites],
+  ["AUTH012", "error", contradictingAnnotation],
 ];
+
+/** All codes in order, with their severities. */
+export const severities: ReadonlyMap<string, Severity> = new Map(
+  rules.map(([code, severity]) => [code, severity]),
+);
 
 /** A finding of a rule, at a place in a proto file. */
 export interface Problem extends Finding {
   readonly code: string;
+  readonly severity: "error" | "warning";
   readonly file: string;
   /** Counted from 1, like the column. */
   readonly line: number;
   readonly column: number;
 }
 
-/** All problems in the files, by place. */
-export function findProblems(files: readonly FileRules[]): Problem[] {
-  const problems = files.flatMap((rules) =>
-    errors.flatMap(([code, rule]) =>
-      Array.from(rule(rules), (finding) => ({
-        ...finding,
-        ...positionOf(finding),
-        code,
-        file: rules.file.proto.name,
-      })),
-    ),
-  );
+/** All problems in the files that the options do not silence, by place. */
+export function findProblems(files: readonly FileRules[], options: PluginOptions): Problem[] {
+  const problems = files.flatMap((file) => problemsIn(file, options));
   // at the same place the order of the rules stays
   return problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column);
+}
+
+function problemsIn(file: FileRules, options: PluginOptions): Problem[] {
+  const { allow, strict } = options;
+  const found = rules.flatMap(([code, severity, rule]) => {
+    const isOff = severity !== "error" && (allow.has(code) || (severity === "strict" && !strict));
+    return isOff
+      ? []
+      : Array.from(rule(file, options), (finding) => ({ ...finding, code, severity }));
+  });
+  if (found.length === 0) {
+    return [];
+  }
+  const broken = new Set(found.filter(({ severity }) => severity === "error").map(settingOf));
+  const positionOf = readPositions(file.file);
+  return found
+    .filter(
+      // where the setting itself is wrong, more about it would only contradict
+      (finding) =>
+        finding.severity === "error" ||
+        finding.path.length === 0 ||
+        !broken.has(settingOf(finding)),
+    )
+    .map((finding) => ({
+      ...finding,
+      ...positionOf(finding),
+      severity: finding.severity === "error" || strict ? "error" : "warning",
+      file: file.file.proto.name,
+    }));
+}
+
+/** Names what a finding is about: the same text for the same field of the same option. */
+function settingOf({ on, path }: Finding): string {
+  return `${nameOf(on)} ${path}`;
+}
+
+/** A line for each problem. */
+export function formatProblems(problems: readonly Problem[]): string {
+  return problems.map((problem) => `${oneLine(formatProblem(problem))}\n`).join("");
 }
 
 /** The problems of a run. Its message has a line for each. */
 export class ProblemsError extends Error {
   constructor(problems: readonly Problem[]) {
-    super(problems.map((problem) => `${oneLine(formatProblem(problem))}\n`).join(""));
+    super(formatProblems(problems));
   }
 }
 
 /** Puts a message on one line, whatever the proto file contains. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\u2028\u2029]/gu, escapeCharacter);
+  return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escapeCharacter);
 }
 
-function formatProblem({ file, line, column, code, on, message }: Problem): string {
-  return `${file}:${line}:${column}: error ${code} ${nameOf(on)}: ${message}`;
+function formatProblem(problem: Problem): string {
+  const { file, line, column, severity, code, on, message } = problem;
+  return `${file}:${line}:${column}: ${severity} ${code} ${nameOf(on)}: ${message}`;
 }
 
 function nameOf(on: Finding["on"]): string {
@@ -83,8 +136,12 @@ function nameOf(on: Finding["on"]): string {
   }
 }
 
+/** A character that a terminal would obey or not show, as JSON can write it. */
 function escapeCharacter(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return character
+    .split("")
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 }
 
 /** By code units: the same order in every locale. */

@@ -35,8 +35,15 @@ export function withDeprecation(desc: DescMethod | DescService, text: string): s
 }
 
 function tidy(comment: string): string {
-  return comment
-    .replace(/\r\n|[\r\u2028\u2029]/g, "\n")
+  const lines = comment.replace(/\r\n|[\r\u2028\u2029]/g, "\n");
+  return withoutMarks(lines)
     .replace(/^ |[ \t]+$/gm, "")
-    .replace(/\n$/, "");
+    .replace(/^\n|\n$/g, "");
+}
+
+/** Takes off what `/**` and `///` leave of themselves. */
+function withoutMarks(comment: string): string {
+  return /^\/.*(?:\n\/.*)*\n?$/.test(comment)
+    ? comment.replace(/^\//gm, "")
+    : comment.replace(/^\*(?=\s)/, "");
 }

@@ -14,7 +14,7 @@ import { createPlugin } from "./plugin.js";
  * standard error, a line each, and the exit code is 1.
  */
 export async function main(): Promise<void> {
-  const plugin = createPlugin();
+  const plugin = createPlugin((text) => process.stderr.write(text));
   if (process.argv.length > 2) {
     return runNodeJs(plugin); // --version and the like
   }

@@ -1,4 +1,4 @@
-import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
+import type { DescFile } from "@bufbuild/protobuf";
 import { MethodDescriptorProtoSchema, ServiceDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { method_auth, service_auth } from "../../src/gen/connectum/auth/v1/options_pb.js";
 import type { Finding } from "./diagnostics.js";
@@ -7,61 +7,78 @@ import { type SourcePath, sourcePath } from "./source-path.js";
 /** A place in a proto file, counted from 1. */
 export interface Position {
   readonly line: number;
+  /** As compilers count: a tab is several columns. */
   readonly column: number;
 }
 
+/** Gives the place of a finding in a proto file. */
+export type Positions = (finding: Pick<Finding, "on" | "path">) => Position;
+
+const startOfFile: Position = { line: 1, column: 1 };
+
 /**
- * Where a finding is in the proto file: at the part of the option that it
- * names, as far as the compiler recorded it, else at the option, else at the
- * service or method. Without any record: at the start of the file.
+ * Reads where the services, methods and options of a file are, once for all
+ * findings in it.
+ *
+ * A finding is at the part of the option that it names. Compilers do not record
+ * every part: then it is at the first thing inside of that part, else at what
+ * is around it, up to the option and the service or method. Without any record
+ * it is at the start of the file.
  */
-export function positionOf({ on, path }: Pick<Finding, "on" | "path">): Position {
-  if (on.kind === "file") {
-    return { line: 1, column: 1 };
-  }
-  const element = sourcePath(on);
-  const option = optionPath(on, element);
-  if (path.length > 0) {
-    for (let length = path.length; length >= 0; length--) {
-      const exact = find(on, [...option, ...path.slice(0, length)], isExactly);
-      if (exact !== undefined) {
-        return exact;
-      }
+export function readPositions(file: DescFile): Positions {
+  const at = new Map<string, Position>();
+  const firstInside = new Map<string, Position>();
+  for (const { path, span } of file.proto.sourceCodeInfo?.location ?? []) {
+    const [line, column] = span;
+    if (line === undefined || column === undefined) {
+      continue;
+    }
+    const position = { line: line + 1, column: column + 1 };
+    setOnce(at, path, position);
+    const shortest = path[2] === optionPath.service[0] ? 4 : 6; // the path of an option
+    for (let length = path.length - 1; length >= shortest; length--) {
+      setOnce(firstInside, path.slice(0, length), position);
     }
   }
-  return (
-    (path.length > 0 ? find(on, option, startsWith) : undefined) ??
-    find(on, element, isExactly) ?? { line: 1, column: 1 }
-  );
+  const find = (path: SourcePath) => at.get(path.join()) ?? firstInside.get(path.join());
+
+  return ({ on, path }) => {
+    if (on.kind === "file") {
+      return startOfFile;
+    }
+    const element = sourcePath(on);
+    const option = [...element, ...optionPath[on.kind]];
+    for (const part of path.length > 0 ? widening(path) : []) {
+      const position = find([...option, ...part]);
+      if (position !== undefined) {
+        return position;
+      }
+    }
+    return at.get(element.join()) ?? startOfFile;
+  };
 }
 
-type Matcher = (path: SourcePath, wanted: SourcePath) => boolean;
-
-const startsWith: Matcher = (path, wanted) => wanted.every((part, i) => path[i] === part);
-
-const isExactly: Matcher = (path, wanted) =>
-  path.length === wanted.length && startsWith(path, wanted);
-
-function find(
-  on: DescService | DescMethod,
-  wanted: SourcePath,
-  matches: Matcher,
-): Position | undefined {
-  const location = fileOf(on).proto.sourceCodeInfo?.location.find(({ path }) =>
-    matches(path, wanted),
-  );
-  const [line, column] = location?.span ?? [];
-  return line === undefined || column === undefined
-    ? undefined
-    : { line: line + 1, column: column + 1 };
+/** The part of an option, then what is around it: of a list the items before it, as it may be written `[…, …]`. */
+function* widening(path: SourcePath): Iterable<SourcePath> {
+  const [field, list, index] = path;
+  if (field !== undefined && list !== undefined && index !== undefined) {
+    for (let item = index; item > 0; item--) {
+      yield [field, list, item];
+    }
+  }
+  for (let length = path.length; length >= 0; length--) {
+    yield path.slice(0, length);
+  }
 }
 
-function fileOf(on: DescService | DescMethod): DescFile {
-  return on.kind === "rpc" ? on.parent.file : on.file;
-}
+const optionPath = {
+  service: [ServiceDescriptorProtoSchema.field.options.number, service_auth.number],
+  rpc: [MethodDescriptorProtoSchema.field.options.number, method_auth.number],
+} as const;
 
-function optionPath(on: DescService | DescMethod, element: SourcePath): SourcePath {
-  return on.kind === "rpc"
-    ? [...element, MethodDescriptorProtoSchema.field.options.number, method_auth.number]
-    : [...element, ServiceDescriptorProtoSchema.field.options.number, service_auth.number];
+function setOnce(positions: Map<string, Position>, path: SourcePath, position: Position): void {
+  const key = path.join();
+  if (!positions.has(key)) {
+    positions.set(key, position);
+  }
 }

@@ -8,6 +8,9 @@ import type { ServiceRules } from "./read-policies.js";
 /** What is printed: TypeScript, JavaScript, or the declarations for JavaScript. */
 export type Target = "ts" | "js" | "dts";
 
+/** How the files of a target end. */
+export const extensions: Readonly<Record<Target, string>> = { ts: ".ts", js: ".js", dts: ".d.ts" };
+
 /** A service, and where its code goes. */
 export interface ServicePrint extends ServiceRules {
   readonly f: GeneratedFile;

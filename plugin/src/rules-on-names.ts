@@ -27,6 +27,17 @@ export const clashingNames: Rule = function* ({ services }) {
   }
 };
 
+/** Finds services that JavaScript cannot name. Names that protoc-gen-es knows how to avoid are fine. */
+export const reservedNames: Rule = function* ({ services }) {
+  for (const { service } of services) {
+    // strict mode, and top-level await: no module can declare or import these
+    if (/^(?:arguments|await|eval)$/.test(service.name)) {
+      const message = `"${service.name}" cannot be declared in a JavaScript module, so the code that protoc-gen-es prints for it does not run either; rename it`;
+      yield { on: service, path: [], message };
+    }
+  }
+};
+
 /** Finds files whose generated code would not be in the output folder. */
 export const outputOutside: Rule = function* (rules) {
   const name = outputName(rules.file);

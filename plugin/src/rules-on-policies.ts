@@ -1,7 +1,8 @@
-import { AuthRequirementsSchema } from "../../src/gen/connectum/auth/v1/options_pb.js";
-import type { Finding, Rule } from "./diagnostics.js";
+import type { Rule } from "./diagnostics.js";
+import { elements } from "./elements.js";
 import { nearestWord } from "./nearest-word.js";
-import type { FileRules, Setting, WrittenRules } from "./read-policies.js";
+import type { Setting, WrittenRules } from "./read-policies.js";
+import { asksForNothing } from "./rules-on-requirements.js";
 
 /** Finds a `policy` or `default_policy` that is neither `allow` nor `deny`. */
 export const unknownPolicy: Rule = function* (rules) {
@@ -27,7 +28,7 @@ export const unknownPolicy: Rule = function* (rules) {
  * restricts a method of a public service, too: to authenticated callers.
  */
 export const publicAndRestricted: Rule = function* (rules) {
-  for (const { on, written, inherited } of elements(rules)) {
+  for (const { on, written, effective } of elements(rules)) {
     const restrictions: Setting<unknown>[] = [];
     if (written.requires !== undefined) {
       restrictions.push(written.requires);
@@ -38,15 +39,10 @@ export const publicAndRestricted: Rule = function* (rules) {
       restrictions.push(written.policy);
     }
     const [first] = restrictions;
-    const isPublic = written.public ?? inherited.public;
-    if (first === undefined || isPublic?.value !== true) {
+    if (first === undefined || effective.public?.value !== true) {
       continue;
     }
-    const names = restrictions
-      .map(({ field, value }) =>
-        typeof value === "string" ? `${field.name}: ${JSON.stringify(value)}` : field.name,
-      )
-      .join(" and ");
+    const names = restrictions.map(show).join(" and ");
     yield {
       on,
       path: [first.field.number],
@@ -59,9 +55,8 @@ export const publicAndRestricted: Rule = function* (rules) {
 
 /** Finds what is both public and internal. */
 export const publicAndInternal: Rule = function* (rules) {
-  for (const { on, written, inherited } of elements(rules)) {
-    const open = written.public ?? inherited.public;
-    const internal = written.internal ?? inherited.internal;
+  for (const { on, written, effective } of elements(rules)) {
+    const { public: open, internal } = effective;
     if (open?.value !== true || internal?.value !== true) {
       continue;
     }
@@ -81,68 +76,46 @@ export const publicAndInternal: Rule = function* (rules) {
   }
 };
 
-/** Finds roles and scopes that nobody can have been granted, and repeated ones. */
-export const malformedRequirements: Rule = function* (rules) {
-  for (const { on, written } of elements(rules)) {
-    if (written.requires === undefined) {
+/** Finds a `policy` that never applies, because `internal` or requirements decide. */
+export const policyWithoutEffect: Rule = function* (rules) {
+  for (const { on, written, effective } of elements(rules)) {
+    const { policy } = written;
+    if (policy === undefined || effective.public?.value === true) {
       continue;
     }
-    const { field, value } = written.requires;
-    for (const list of ["roles", "scopes"] as const) {
-      const check = list === "roles" ? wrongWithRole : wrongWithScope;
-      for (const [index, item] of value[list].entries()) {
-        const message =
-          value[list].indexOf(item) < index
-            ? `${singular[list]} ${JSON.stringify(item)} is listed twice; remove one`
-            : check(item);
-        if (message !== undefined) {
-          const path = [field.number, AuthRequirementsSchema.field[list].number, index];
-          yield { on, path, message };
-        }
-      }
+    // a method can take back that its service is internal, but not that it requires something
+    const isInternal = on.kind === "rpc" && effective.internal?.value === true;
+    const decider = isInternal ? effective.internal : effective.requires;
+    if (decider === undefined || (policy.value === "allow" && isAnyIdentity(decider))) {
+      continue;
     }
+    const isOwn = decider === written.internal || decider === written.requires;
+    const message = `${show(policy)} never applies, because ${show(decider)}${isOwn ? "" : " of the service"} decides`;
+    yield {
+      on,
+      path: [policy.field.number],
+      message: `${message}; ${isOwn ? "remove one of them" : adviceFor(policy, decider)}`,
+    };
   }
 };
 
-const singular = { roles: "role", scopes: "scope" } as const;
+type Decider = NonNullable<WrittenRules["internal"] | WrittenRules["requires"]>;
 
-function wrongWithRole(role: string): string | undefined {
-  if (role === "") {
-    return 'role "" is empty; remove it, or name a role';
-  }
-  if (/[\s\p{Cc}]/u.test(role)) {
-    return `role ${JSON.stringify(role)} has white space or a control character; list each role by itself`;
-  }
-  return undefined;
+/** Says the same as `policy: "allow"`. */
+function isAnyIdentity({ value }: Decider): boolean {
+  return value !== true && value !== false && asksForNothing(value);
 }
 
-function wrongWithScope(scope: string): string | undefined {
-  if (scope === "") {
-    return 'scope "" is empty; remove it, or name a scope';
+function adviceFor(policy: Setting<string>, decider: Decider): string {
+  if (typeof decider.value === "boolean") {
+    return "write internal: false on the method as well, or remove policy";
   }
-  // RFC 6749 §3.3
-  if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)) {
-    const advice = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)
-      ? "list each scope by itself"
-      : 'use printable ASCII without space, " and \\';
-    return `scope ${JSON.stringify(scope)} must be one scope-token (RFC 6749 §3.3); ${advice}`;
-  }
-  return undefined;
+  return policy.value === "allow"
+    ? "write requires: {} for any authenticated caller"
+    : "write requires on the methods that need it in place of default_requires, or remove policy";
 }
 
-interface Element {
-  readonly on: Finding["on"];
-  readonly written: WrittenRules;
-  /** What a method gets from its service where it says nothing itself. */
-  readonly inherited: WrittenRules;
-}
-
-/** All services and methods of a file. */
-function* elements({ services }: FileRules): Iterable<Element> {
-  for (const { service, written: inherited, methods } of services) {
-    yield { on: service, written: inherited, inherited: {} };
-    for (const { method, written } of methods) {
-      yield { on: method, written, inherited };
-    }
-  }
+/** A setting as it is written. Of requirements only the name. */
+function show({ field, value }: Setting<unknown>): string {
+  return typeof value === "object" ? field.name : `${field.name}: ${JSON.stringify(value)}`;
 }

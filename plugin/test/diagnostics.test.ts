@@ -248,7 +248,7 @@ describe("AUTH010 refuses names that clash", () => {
   test.each([
     {
       name: "a service named like the public client of another",
-      proto: `service User { rpc A(M) returns (M) { option (connectum.auth.v1.method_auth) = { public: true }; } rpc B(M) returns (M); }
+      proto: `service User { rpc A(M) returns (M) { option (connectum.auth.v1.method_auth) = { public: true }; } rpc B(M) returns (M) { option (connectum.auth.v1.method_auth) = { policy: "allow" }; } }
 service UserPublic {}`,
       want: 'acme/v1/s.proto:6:1: error AUTH010 acme.v1.UserPublic: the services User and UserPublic both bring the export "UserPublicClient"; rename one of them, or move it to another file',
     },
@@ -259,8 +259,9 @@ service UserPublic {}`,
     },
     {
       name: "two methods with one name in TypeScript",
-      proto: "service S {\n  rpc getUser(M) returns (M);\n  rpc GetUser(M) returns (M);\n}",
-      want: 'acme/v1/s.proto:7:3: error AUTH010 acme.v1.S.GetUser: the methods getUser and GetUser are both "getUser" in TypeScript; rename one of them',
+      proto:
+        "service S {\n  option (connectum.auth.v1.service_auth) = { public: true };\n  rpc getUser(M) returns (M);\n  rpc GetUser(M) returns (M);\n}",
+      want: 'acme/v1/s.proto:8:3: error AUTH010 acme.v1.S.GetUser: the methods getUser and GetUser are both "getUser" in TypeScript; rename one of them',
     },
   ])("$name", ({ proto, want }) => {
     expect(problems({ "acme/v1/s.proto": head + proto })).toEqual([want]);
@@ -284,7 +285,7 @@ describe("AUTH010 refuses an output path outside of the output folder", () => {
     { path: "a\\..\\..\\s.proto" },
     { path: "\\\\host\\s.proto" },
   ])("$path", ({ path }) => {
-    const req = request(serviceFile("", ""));
+    const req = request(serviceFile("", "public: true"));
     for (const file of req.protoFile.filter(({ name }) => name === "acme/v1/s.proto")) {
       file.name = path;
     }

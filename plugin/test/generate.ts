@@ -82,10 +82,25 @@ export function request(sources: Sources, parameter = "target=ts"): CodeGenerato
   });
 }
 
+/** What the plugin does with a request: the generated files by their paths, and the lines of its warnings. */
+export function runWithWarnings(req: CodeGeneratorRequest): {
+  files: Record<string, string>;
+  warnings: string[];
+} {
+  let text = "";
+  const plugin = createPlugin((more) => {
+    text += more;
+  });
+  const { file } = plugin.run(req);
+  return {
+    files: Object.fromEntries(file.map(({ name, content }) => [name, content])),
+    warnings: text.split("\n").filter(Boolean),
+  };
+}
+
 /** Runs the plugin on a request: the generated files by their paths. Throws what is wrong. */
 export function runPlugin(req: CodeGeneratorRequest): Record<string, string> {
-  const { file } = createPlugin().run(req);
-  return Object.fromEntries(file.map(({ name, content }) => [name, content]));
+  return runWithWarnings(req).files;
 }
 
 /** Proto sources in, generated files out. */
@@ -186,6 +201,6 @@ export function typeCheck(
     encoding: "utf8",
   });
   // declarations of Connect and Protobuf-ES are written for newer compilers than 5.4
-  const theirs = /^node_modules\/@(?:bufbuild|connectrpc)\/.*\n(?: .*\n)*/gm;
+  const theirs = /^\S*node_modules\/@(?:bufbuild|connectrpc)\/.*\n(?: .*\n)*/gm;
   return (compiler === "5.4" ? stdout.replace(theirs, "") : stdout) + stderr;
 }

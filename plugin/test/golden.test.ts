@@ -12,7 +12,7 @@ describe.each([
   // Accept a change with `npx vitest run plugin -u`, and read the difference.
   test("is what buf generate writes, twice the same", async () => {
     const { folder, result } = bufGenerate(sources, parameters);
-    expect(result.stderr).toBe("");
+    await expect(result.stderr).toMatchFileSnapshot(join(golden, "warnings.txt"));
     const files = readFiles(join(folder, "gen"));
     for (const [path, content] of Object.entries(files)) {
       await expect(content).toMatchFileSnapshot(join(golden, name, path));

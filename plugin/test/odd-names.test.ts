@@ -47,6 +47,7 @@ export function serve(...services: DescService[]): (options: Options) => Transpo
 
 const options = 'import "connectum/auth/v1/options.proto";';
 const open = "option (connectum.auth.v1.method_auth) = { public: true };";
+const allow = 'option (connectum.auth.v1.method_auth) = { policy: "allow" };';
 const internal = "option (connectum.auth.v1.method_auth) = { internal: true };";
 
 test("services named like an import, a type, a variable or a reserved word work", async () => {
@@ -69,7 +70,7 @@ test("services named like an import, a type, a variable or a reserved word work"
   const proto = `syntax = "proto3"; ${options}
 message M { string text = 1; }
 message Foo {}
-${names.map((name) => `service ${name} { rpc Get(M) returns (M) { ${open} } rpc Put(M) returns (M); rpc Run(M) returns (M) { ${internal} } }`).join("\n")}`;
+${names.map((name) => `service ${name} { rpc Get(M) returns (M) { ${open} } rpc Put(M) returns (M) { ${allow} } rpc Run(M) returns (M) { ${internal} } }`).join("\n")}`;
   const { folder, result } = bufGenerate({ "odd.proto": proto });
   expect(result.stderr).toBe("");
   const module = `import * as odd from "./gen/odd_auth.js";
@@ -196,7 +197,7 @@ test("calls that the credentials do not reach are errors of one line that name t
   const { folder } = bufGenerate({
     "a.proto": `syntax = "proto3"; ${options}
 message M {}
-service All { rpc Open(M) returns (M) { ${open} } rpc Put(M) returns (M); rpc Run(M) returns (M) { ${internal} } }
+service All { rpc Open(M) returns (M) { ${open} } rpc Put(M) returns (M) { ${allow} } rpc Run(M) returns (M) { ${internal} } }
 service Closed { rpc Put(M) returns (M); }
 service Opened { rpc Open(M) returns (M) { ${open} } }`,
   });

@@ -122,7 +122,10 @@ describe("options", () => {
   });
 
   test.each([
-    { option: "index_files=a", want: 'invalid option "index_files=a"' },
+    {
+      option: "index_files=a",
+      want: 'invalid option "index_files=a": there is no option "index_files"; there are allow, strict, index_file, snapshot_file, matrix_file, openapi_security_file, and those of protoc-gen-es',
+    },
     { option: "target=rust", want: 'invalid option "target=rust"' },
     { option: "import_extension=mjs", want: 'invalid option "import_extension=mjs"' },
   ])("$option is refused", ({ option, want }) => {

@@ -227,9 +227,19 @@ describe("protoc-gen-connect-auth", () => {
     expect(manifest.optionalDependencies).toBeUndefined();
   });
 
-  test("is one program", () => {
-    expect(manifest.bin).toEqual({ "protoc-gen-connect-auth": "bin/protoc-gen-connect-auth" });
-    const paths = packReport("plugin", "--dry-run").files.map(({ path }) => path);
-    expect(paths.filter((path) => path.endsWith(".js"))).toEqual(["dist/plugin.js"]);
+  test("is two programs, of at most 1 MB", () => {
+    expect(manifest.bin).toEqual({
+      "connect-auth-diff": "bin/connect-auth-diff",
+      "protoc-gen-connect-auth": "bin/protoc-gen-connect-auth",
+    });
+    const { files } = packReport("plugin", "--dry-run");
+    const paths = files.map(({ path }) => path);
+    expect(paths.filter((path) => path.endsWith(".js"))).toEqual([
+      "dist/diff-chunk.js",
+      "dist/diff-read-image.js",
+      "dist/diff.js",
+      "dist/plugin.js",
+    ]);
+    expect(files.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(1_000_000);
   });
 });

@@ -153,15 +153,16 @@ function gateway({ roles, scopes }: Requirements): [string, string][] {
 }
 
 /** One of the roles and all of the scopes. */
-function enough({ roles, scopes }: Requirements): Requirements {
+export function enough({ roles, scopes }: Requirements): Requirements {
   return { roles: roles.slice(-1), scopes };
 }
 
 /** All of the roles and all but one of the scopes; where no scope is asked for, no role. */
-function lackingOne({ roles, scopes }: Requirements): Requirements {
+export function lackingOne({ roles, scopes }: Requirements): Requirements {
   return scopes.length === 0 ? { roles: [], scopes } : { roles, scopes: scopes.slice(1) };
 }
 
-function asksForNothing({ roles, scopes }: Requirements): boolean {
+/** Whether any identity is enough. */
+export function asksForNothing({ roles, scopes }: Requirements): boolean {
   return roles.length === 0 && scopes.length === 0;
 }

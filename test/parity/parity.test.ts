@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Auth, type MethodPolicy } from "../../src/index.js";
+import type { MethodPolicy } from "../../src/index.js";
 import { methodName } from "../../src/policy/method-policy.js";
 import { resolveMethodPolicy } from "../../src/policy/resolve-method-auth.js";
-import { inMemory } from "../../src/testing/index.js";
-import { callEmpty, serveEmpty } from "./calls.js";
 import { actualOutcomes, expectedOutcomes } from "./demands.js";
-import { type GeneratedService, generate } from "./generate.js";
+import { generate } from "./generate.js";
 import {
   expectedPolicy,
   type OptionsSchema,
@@ -15,6 +13,7 @@ import {
   type RandomService,
   randomService,
 } from "./random-rules.js";
+import { expectedHeaders, sentHeaders } from "./sent-headers.js";
 
 const ours: OptionsSchema = {
   file: "connectum/auth/v1/options.proto",
@@ -93,48 +92,4 @@ async function checkParity(batch: readonly RandomService[], schema: OptionsSchem
     [...wanted].flatMap(([name, policy]) => (policy.kind === kind ? [name] : []));
   expect(generated.publicMethods).toEqual(ofKind("public"));
   expect(generated.internalMethods).toEqual(ofKind("internal"));
-}
-
-/** The credential headers that a generated client sends to each method. */
-async function sentHeaders({ service, createClient }: GeneratedService): Promise<object[]> {
-  const arrived = new Map<string, object>();
-  const createTransport = inMemory((router) => serveEmpty(router, service), {
-    interceptors: [
-      (next) => (req) => {
-        const credentials = [...req.header].filter(([name]) => /^(?:authorization|x-)/.test(name));
-        arrived.set(methodName(req.method), Object.fromEntries(credentials));
-        return next(req);
-      },
-    ],
-  });
-  const client = createClient(
-    createTransport,
-    { baseUrl: "https://in-memory" },
-    {
-      credentials: Auth.jwt("user-token"),
-      internalCredentials: Auth.gateway({ secret: "s3cret", subject: "billing", roles: ["ops"] }),
-    },
-  );
-  for (const method of service.methods) {
-    await callEmpty(client, method);
-  }
-  return service.methods.map((method) => arrived.get(methodName(method)) ?? {});
-}
-
-function expectedHeaders(policy: MethodPolicy): object {
-  switch (policy.kind) {
-    case "public":
-      return {};
-    case "internal":
-      return {
-        "x-auth-roles": '["ops"]',
-        "x-auth-subject": "billing",
-        "x-gateway-secret": "s3cret",
-      };
-    case "requires":
-    case "authenticated":
-    case "denied":
-    case "unspecified":
-      return { authorization: "Bearer user-token" };
-  }
 }

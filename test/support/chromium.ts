@@ -2,7 +2,7 @@ import http from "node:http";
 import { fileURLToPath } from "node:url";
 import chromiumBinary from "@sparticuz/chromium";
 import { build } from "esbuild";
-import { chromium, type Page } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import { listenOnLoopback } from "../../example/loopback.js";
 import { forward } from "./forward.js";
 
@@ -28,18 +28,22 @@ export interface TestBrowser {
 /**
  * Starts Chromium without a window. The binary comes with an npm package, whose
  * own arguments are left out: they switch off CORS (`--disable-web-security`).
+ */
+export async function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: await chromiumBinary.executablePath(),
+    args: ["--no-sandbox"],
+  });
+}
+
+/**
+ * Starts Chromium for pages that run a script.
  *
  * `script`: the path of a module, from the root of the repository.
  * `forwardTo`: the server that gets all other requests to the origin of the pages.
  */
 export async function startChromium(script: string, forwardTo: () => string): Promise<TestBrowser> {
-  const [bundle, browser] = await Promise.all([
-    bundleSources(script),
-    chromium.launch({
-      executablePath: await chromiumBinary.executablePath(),
-      args: ["--no-sandbox"],
-    }),
-  ]);
+  const [bundle, browser] = await Promise.all([bundleSources(script), launchChromium()]);
   const html =
     '<!doctype html><meta charset="utf-8"><script type="module" src="/page.js"></script>';
   const files = new Map([

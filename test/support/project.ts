@@ -80,7 +80,7 @@ export function createProject(...more: readonly string[]): Project {
 /** One package as npm would publish it. `dist` is taken as it is. */
 export interface PackReport {
   readonly filename: string;
-  readonly files: readonly { readonly path: string }[];
+  readonly files: readonly { readonly path: string; readonly size: number }[];
 }
 
 /** What `npm pack` says, without or with a file being written. */

@@ -94,9 +94,48 @@ describe("under protoc", () => {
     expect({ status: result.status, files }).toEqual({ status: 1, files: {} });
   });
 
+  test("warnings are shown once, and the files are written", () => {
+    const { result, files } = protoc(
+      service("requires: {}"),
+      `--plugin=protoc-gen-connect-auth=${pluginBinary}`,
+      "--connect-auth_out=gen",
+      "--connect-auth_opt=target=js+dts",
+    );
+    expect({ status: result.status, stderr: result.stderr }).toEqual({
+      status: 0,
+      stderr:
+        'acme/v1/shop.proto:8:5: warning AUTH005 acme.v1.Shop.List: requires with neither role nor scope lets any authenticated caller in; write policy: "allow" instead, or name a role or scope\n',
+    });
+    expect(Object.keys(files)).toEqual(["acme/v1/shop_auth.d.ts", "acme/v1/shop_auth.js"]);
+  });
+
+  test.each([
+    { name: "as it is written", args: ["--include_source_info"], want: "8:5:" },
+    { name: "without source info, at its start", args: [], want: "1:1:" },
+  ])("problems in a descriptor set are in the file $name", ({ args, want }) => {
+    const source = service('policy: "alow"');
+    const folder = testFolder();
+    const set = join(folder, "set.binpb");
+    const compiled = protoc(source, "--include_imports", ...args, `-o${set}`).result;
+    expect({ status: compiled.status, stderr: compiled.stderr }).toEqual({ status: 0, stderr: "" });
+    const { stderr } = spawnSync(
+      "protoc",
+      [
+        `--descriptor_set_in=${set}`,
+        `--plugin=protoc-gen-connect-auth=${pluginBinary}`,
+        `--connect-auth_out=${folder}`,
+        "acme/v1/shop.proto",
+      ],
+      { encoding: "utf8" },
+    );
+    expect(stderr.split("\n")[0]).toBe(
+      `acme/v1/shop.proto:${want} error AUTH002 acme.v1.Shop.List: policy "alow" is neither "allow" nor "deny"; write "allow"`,
+    );
+  });
+
   test("an unknown option is one line", () => {
     const { result, files } = protoc(service("public: true"), "--connect-auth_out=colour=red:gen");
-    expect(result.stderr.split("\n")[0]).toBe(
+    expect(result.stderr.split("\n")[0]).toContain(
       'protoc-gen-connect-auth: invalid option "colour=red"',
     );
     expect({ status: result.status, files }).toEqual({ status: 1, files: {} });
