@@ -7,6 +7,7 @@ import { printMethodLists } from "./print-method-lists.js";
 import { extensions, printPolicies, type ServicePrint, type Target } from "./print-service.js";
 import { reachOf } from "./reach.js";
 import type { FileRules } from "./read-policies.js";
+import { withoutDirectives } from "./without-directives.js";
 
 /** Prints `<proto>_auth` beside `<proto>_pb`. It stays empty for a proto file without services. */
 export function printFile(schema: Schema, rules: FileRules, target: Target): void {
@@ -14,7 +15,7 @@ export function printFile(schema: Schema, rules: FileRules, target: Target): voi
   if (rules.services.length === 0) {
     return;
   }
-  f.preamble(rules.file);
+  f.preamble(withoutDirectives(rules.file));
   const comments = readComments(rules.file);
   const services = rules.services.map(
     (service): ServicePrint => ({

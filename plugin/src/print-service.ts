@@ -4,6 +4,7 @@ import { type Comments, docText, withDeprecation } from "./doc-text.js";
 import type { ExportNames } from "./names.js";
 import type { Reach } from "./reach.js";
 import type { ServiceRules } from "./read-policies.js";
+import { visibleText } from "./visible-text.js";
 
 /** What is printed: TypeScript, JavaScript, or the declarations for JavaScript. */
 export type Target = "ts" | "js" | "dts";
@@ -50,10 +51,15 @@ function policyLiteral(f: GeneratedFile, policy: MethodPolicy): Printable {
   const fields: Printable[] = ["kind: ", f.string(policy.kind)];
   if (policy.kind === "internal" || policy.kind === "requires") {
     for (const list of ["roles", "scopes"] as const) {
-      fields.push(`, ${list}: `, f.array(policy[list].map((item) => f.string(item))));
+      fields.push(`, ${list}: `, f.array(policy[list].map(visibleString)));
     }
   }
   return ["{ ", fields, " }"];
+}
+
+/** A string in which everything shows: other characters could turn the code beside them round. */
+function visibleString(text: string): string {
+  return visibleText(JSON.stringify(text));
 }
 
 /** `__proto__: x` in an object literal sets the prototype, `["__proto__"]: x` is a property. */
@@ -92,5 +98,5 @@ function grantedWith({ roles, scopes }: { roles: readonly string[]; scopes: read
 }
 
 function quoted(names: readonly string[]): string {
-  return names.map((name) => `\`${name}\``).join(", ");
+  return names.map((name) => `\`${visibleText(name)}\``).join(", ");
 }

@@ -64,7 +64,10 @@ function inline(text: string): Tree {
 }
 
 function list(text: string): Tree[] {
-  const items = text === "[]" ? [] : text.slice(1, -1).split(/(?<=") *, *(?=")/);
+  const items = text.match(/"(?:[^"\\]|\\.)*"/g) ?? [];
+  if (text !== `[${items.join(", ")}]`) {
+    throw new Error(`no list of texts: ${text}`);
+  }
   return items.map(quoted);
 }
 
