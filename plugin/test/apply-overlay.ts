@@ -6,7 +6,8 @@ export type MergeLists = "appended" | "replaced";
 
 /**
  * Applies an OpenAPI overlay to a document, as the Overlay Specification says.
- * Of JSONPath it knows names, one or several in brackets.
+ * Of JSONPath it knows names, one or several in brackets, and the comparison
+ * of a member with a text.
  */
 export function applyOverlay(document: Tree, overlay: Tree, lists: MergeLists = "appended"): Tree {
   const root: Tree = { $: structuredClone(document) };
@@ -31,21 +32,31 @@ interface Place {
 }
 
 function select(root: { [key: string]: Tree }, path: string): Place[] {
-  const segments = path.match(/^\$|\.\w+|\['[^']+'(?:,'[^']+')*\]/g) ?? [];
+  const segments = path.match(/^\$|\.\w+|\['[^']+'(?:,'[^']+')*\]|\[\?@.*?=='[^']*'\]/g) ?? [];
   if (segments.join("") !== path) {
     throw new Error(`not a path: ${path}`);
   }
   let places: Place[] = [{ parent: root, key: "$" }];
   for (const segment of segments.slice(1)) {
-    const keys = segment.startsWith(".")
-      ? [segment.slice(1)]
-      : Array.from(segment.matchAll(/'([^']+)'/g), ([, key = ""]) => key);
     places = places
       .map(({ parent, key }) => objectOf(parent[key]))
-      .flatMap((parent) => keys.map((key) => ({ parent, key })))
+      .flatMap((parent) => keysOf(parent, segment).map((key) => ({ parent, key })))
       .filter(({ parent, key }) => Object.hasOwn(parent, key));
   }
   return places;
+}
+
+function keysOf(parent: { [key: string]: Tree }, segment: string): string[] {
+  const [, inner, text] = /^\[\?@(.*)=='([^']*)'\]$/.exec(segment) ?? [];
+  if (inner !== undefined) {
+    return Object.keys(parent).filter((key) => {
+      const [place] = select({ $: parent[key] ?? "" }, `$${inner}`);
+      return place?.parent[place.key] === text;
+    });
+  }
+  return segment.startsWith(".")
+    ? [segment.slice(1)]
+    : Array.from(segment.matchAll(/'([^']+)'/g), ([, key = ""]) => key);
 }
 
 function merge(old: Tree | undefined, update: Tree | undefined, lists: MergeLists): Tree {

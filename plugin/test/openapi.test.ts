@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readCodeBlocks } from "../../test/support/readme.js";
 import { createPlugin } from "../src/plugin.js";
 import { applyOverlay, listOf, objectOf, type Tree } from "./apply-overlay.js";
 import { generate, problemsOf, request, runPlugin, type Sources } from "./generate.js";
@@ -599,5 +600,47 @@ describe("AUTH012 refuses an OpenAPI annotation that contradicts the policy", ()
     // without an overlay, the annotation may be about somebody else's server
     req.parameter = "target=ts,allow=AUTH009";
     expect(problemsOf(req)).toEqual([]);
+  });
+});
+
+describe("the documentation", () => {
+  const blocks = readCodeBlocks("docs/openapi.md");
+  const yamlFile = (name: string) =>
+    parseYaml(blocks.find(({ file }) => file === name)?.text ?? "");
+  const readme = readCodeBlocks("README.md").filter(({ file }) => file?.endsWith("user.proto"));
+  const sources = { "acme/user/v1/user.proto": readme[0]?.text ?? "" };
+
+  test("shows the beginning of what is printed for the README", () => {
+    const shown = objectOf(yamlFile("security.yaml"));
+    const printed = objectOf(overlayOf(sources));
+    const count = listOf(shown.actions).length;
+    expect({ ...printed, actions: listOf(printed.actions).slice(0, count) }).toEqual(shown);
+  });
+
+  test("shows an overlay that replaces the schemes and leaves out internal methods", () => {
+    const path = "/acme.user.v1.UserService";
+    const document = openapi(
+      Object.fromEntries(
+        ["GetProfile", "DeleteUser", "Reindex"].map((name) => [`post ${path}/${name}`, {}]),
+      ),
+    );
+    const secured = applyOverlay(document, overlayOf(sources));
+    const ours = applyOverlay(secured, yamlFile("ours.yaml"));
+    expect(Object.keys(objectOf(objectOf(ours).paths))).toEqual([
+      `${path}/GetProfile`,
+      `${path}/DeleteUser`,
+    ]);
+    expect(schemesOf(ours)).toEqual({
+      credentials: {
+        type: "oauth2",
+        flows: {
+          clientCredentials: {
+            tokenUrl: "https://auth.acme.dev/token",
+            scopes: { "users:write": "Change and delete users." },
+          },
+        },
+      },
+    });
+    expect(securityOf(ours, `${path}/DeleteUser`)).toEqual([{ credentials: ["users:write"] }]);
   });
 });

@@ -38,7 +38,7 @@ function mapping(lines: string[], indentation: number): { [key: string]: Tree } 
   const entries: [string, Tree][] = [];
   while (isAt(lines[0], indentation)) {
     const line = indentedBy(lines.shift(), indentation);
-    const [, key = "", rest = ""] = /^([\w-]+|"(?:[^"\\]|\\.)*"):(.*)$/.exec(line) ?? [];
+    const [, key = "", rest = ""] = /^([\w:-]*[\w-]|"(?:[^"\\]|\\.)*"):( .*|)$/.exec(line) ?? [];
     if (key === "") {
       throw new Error(`no member: ${line}`);
     }
