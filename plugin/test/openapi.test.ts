@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readCodeBlocks } from "../../test/support/readme.js";
 import { createPlugin } from "../src/plugin.js";
 import { applyOverlay, listOf, objectOf, type Tree } from "./apply-overlay.js";
-import { generate, problemsOf, request, runPlugin, type Sources } from "./generate.js";
+import { bufGenerate, generate, problemsOf, request, runPlugin, type Sources } from "./generate.js";
 import { parseYaml } from "./parse-yaml.js";
 
 const yaml = "target=ts,openapi_security_file=openapi/security.yaml";
@@ -295,6 +297,17 @@ describe("the file", () => {
       .run(req)
       .file.map(({ name }) => name);
     expect(names.filter((name) => name === "a.yaml")).toEqual(["a.yaml"]);
+  });
+
+  test.each(["security.yaml", "security.json"])("is an overlay as buf writes it: %s", (path) => {
+    const one = serviceFile({ Buy: auth('requires: { scopes: ["b"] }') });
+    const option = `openapi_security_file=${path}`;
+    const { folder, result } = bufGenerate(one, ["target=ts"], [option]);
+    expect(result.stderr).toBe("");
+    const text = readFileSync(join(folder, "gen", path), "utf8");
+    const written: Tree = path.endsWith(".json") ? JSON.parse(text) : parseYaml(text);
+    const others = Object.entries(objectOf(written)).filter(([key]) => !key.startsWith("x-"));
+    expect(Object.fromEntries(others)).toEqual(overlayOf(one));
   });
 
   test("reads well", () => {
