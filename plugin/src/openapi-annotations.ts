@@ -12,11 +12,11 @@ export type SecurityRequirement = ReadonlyMap<string, readonly string[]>;
  * each way to call it. Empty: the option is not there, or has none.
  */
 export function annotatedSecurity(method: DescMethod): SecurityRequirement[] {
-  const { file } = method.parent;
-  if (!hasAnnotations(file, "google.protobuf.MethodOptions", "Operation")) {
-    return [];
-  }
-  return optionBytes(method).flatMap((operation) =>
+  const operations = optionBytes(method);
+  const isKnown =
+    operations.length > 0 &&
+    hasAnnotations(method.parent.file, "google.protobuf.MethodOptions", "Operation");
+  return (isKnown ? operations : []).flatMap((operation) =>
     bytesOf(operation, operationSecurity).map(
       (requirement) =>
         new Map(
@@ -31,10 +31,10 @@ export function annotatedSecurity(method: DescMethod): SecurityRequirement[] {
 
 /** The names of the security schemes in the option `openapi.v3.document` of a file. */
 export function annotatedSchemes(file: DescFile): string[] {
-  if (!hasAnnotations(file, "google.protobuf.FileOptions", "Document")) {
-    return [];
-  }
-  return optionBytes(file)
+  const documents = optionBytes(file);
+  const isKnown =
+    documents.length > 0 && hasAnnotations(file, "google.protobuf.FileOptions", "Document");
+  return (isKnown ? documents : [])
     .flatMap((document) => bytesOf(document, documentComponents))
     .flatMap((components) => bytesOf(components, componentsSecuritySchemes))
     .flatMap((schemes) => bytesOf(schemes, additionalProperties))
