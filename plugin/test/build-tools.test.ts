@@ -50,6 +50,7 @@ describe("a project that is there", () => {
       "buf.work.yaml",
       "proto",
       "acme",
+      "other",
       "src",
       "dist",
       ".git",
@@ -151,6 +152,36 @@ describe("a project that is there", () => {
       output: "",
     });
     expect(Object.keys(readFiles(join(project.directory, "src")))).toEqual(ourFiles);
+  });
+
+  test("prints what is imported, too, with include_imports", () => {
+    begin("other/other/v1/other.proto");
+    project.write("other/other/v1/other.proto", service.replace("acme.v1", "other.v1"));
+    project.write(
+      "proto/acme/v1/shop.proto",
+      service
+        .replace('.proto";', '.proto";\nimport "other/v1/other.proto";')
+        .replace("(BrowseRequest)", "(other.v1.BrowseRequest)"),
+    );
+    const modules = ["proto", "other", "node_modules/connectrpc-auth/proto"];
+    project.write(
+      "buf.yaml",
+      JSON.stringify({ version: "v2", modules: modules.map((path) => ({ path })) }),
+    );
+    const [[, config = ""] = []] = documented("inputs");
+    const generateWith = (template: string) => {
+      rmSync(join(project.directory, "src"), { recursive: true, force: true });
+      project.write("buf.gen.yaml", template);
+      expect(project.run("buf", "generate")).toEqual({ status: 0, output: "" });
+      return generated().filter((path) => path.includes("_auth"));
+    };
+    expect(generateWith(config)).toEqual(["gen/acme/v1/shop_auth.ts"]);
+    const entry = "local: protoc-gen-connect-auth # new";
+    expect(config).toContain(entry);
+    expect(generateWith(config.replace(entry, `${entry}\n    include_imports: true`))).toEqual([
+      "gen/acme/v1/shop_auth.ts",
+      "gen/other/v1/other_auth.ts",
+    ]);
   });
 
   const page = `import { createConnectTransport } from "@connectrpc/connect-web";

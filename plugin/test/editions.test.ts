@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   bufGenerate,
+  generate,
   problemsOf,
   readFiles,
   request,
@@ -96,6 +97,17 @@ describe("for proto files of all kinds, the output", () => {
       expect(typeCheck(folder, "5.4", compiler)).toBe("");
     },
   );
+
+  test("with map_imports of the options is the same: it imports nothing of them", () => {
+    const parameters = ["target=ts", "import_extension=js"];
+    const mapped = [...parameters, "map_imports=connectum/**:connectrpc-auth/gen"];
+    const plain = generate(breadth, parameters.join(","));
+    const files = generate(breadth, mapped.join(","));
+    expect(Object.keys(files)).toEqual(Object.keys(plain));
+    for (const [path, content] of Object.entries(files)) {
+      expect(content).toBe(withImports(plain[path], mapped, ".js"));
+    }
+  });
 
   test("in CommonJS is what it was, compiles, and says the same when Node requires it", async () => {
     const parameters = ["target=js+dts", "js_import_style=legacy_commonjs"];
