@@ -40,14 +40,17 @@ beforeAll(async () => {
     policies: [MatrixServicePolicies],
     authenticate: createGatewayAuthInterceptor({ trustSource: { expectedValues: [secret] } }),
   });
-  const handle = connectNodeAdapter({
-    routes: auth.guard(
-      matrixRoutes((call) => {
-        seen.push(call);
-      }),
-    ),
-    interceptors: auth.interceptors,
-  });
+  // gated, as a bare handler may close the connection while nginx sends it a body, which then answers 502
+  const handle = auth.gate(
+    connectNodeAdapter({
+      routes: auth.guard(
+        matrixRoutes((call) => {
+          seen.push(call);
+        }),
+      ),
+      interceptors: auth.interceptors,
+    }),
+  );
   const record = ({ headers }: http.IncomingMessage | http2.Http2ServerRequest) => {
     arrived.push(...Object.keys(headers));
   };
