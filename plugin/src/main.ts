@@ -14,17 +14,20 @@ import { createPlugin } from "./plugin.js";
  * standard error, a line each, and the exit code is 1.
  */
 export async function main(): Promise<void> {
-  const plugin = createPlugin((text) => process.stderr.write(text));
+  let warnings = "";
+  const plugin = createPlugin((text) => {
+    warnings += text;
+  });
   if (process.argv.length > 2) {
     return runNodeJs(plugin); // --version and the like
   }
   ignoreLocale();
   try {
     const response = plugin.run(parseRequest(await readInput()));
+    await write(process.stderr, warnings);
+    await write(process.stdout, toBinary(CodeGeneratorResponseSchema, response));
     // left alone, Node would first tidy up the gigabytes of a large API
-    process.stdout.write(toBinary(CodeGeneratorResponseSchema, response), (error) =>
-      process.exit(error ? 1 : 0),
-    );
+    process.exit(0);
   } catch (error) {
     process.stderr.write(
       error instanceof ProblemsError
@@ -41,6 +44,13 @@ function ignoreLocale(): void {
   String.prototype.localeCompare = function (this: string, that: string) {
     return compare(this, that);
   };
+}
+
+/** Waits until all of it is written, which a pipe may take its time for. */
+function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(data, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 async function readInput(): Promise<Uint8Array> {

@@ -20,8 +20,8 @@ const identityOf = (subject: string): AuthContext => ({
   type: "test",
 });
 
-/** Of a call that goes on. */
-const { signal: goingOn } = new AbortController();
+/** The signal of a call that goes on. */
+const goingOn = () => new AbortController().signal;
 
 /** A cache, and what it asked for. */
 function cacheOf(
@@ -33,7 +33,7 @@ function cacheOf(
     asked.push(credential);
     return verify(credential);
   });
-  const identify = (credential: string, signal = goingOn) => cached(credential, signal);
+  const identify = (credential: string, signal = goingOn()) => cached(credential, signal);
   return { asked, identify };
 }
 
@@ -116,12 +116,12 @@ describe("cacheIdentities", () => {
   test("keeps an identity until the time that it is told", async () => {
     const verify = vi.fn(async () => ({ ...identityOf("a"), claims: { exp: start + 200 } }));
     const identify = cacheIdentities({ ttl: 1000 }, verify, ({ claims }) => Number(claims.exp));
-    await identify("a", goingOn);
+    await identify("a", goingOn());
     vi.advanceTimersByTime(199);
-    await identify("a", goingOn);
+    await identify("a", goingOn());
     expect(verify).toHaveBeenCalledTimes(1);
     vi.advanceTimersByTime(1);
-    await identify("a", goingOn);
+    await identify("a", goingOn());
     expect(verify).toHaveBeenCalledTimes(2);
   });
 
@@ -296,9 +296,9 @@ describe("calls that bring the same credential at once", () => {
     const verify = vi.fn(async (credential: string, _from: string) => identityOf(credential));
     const identify = cacheIdentities({ ttl: 60_000 }, verify);
     await Promise.all([
-      identify("a", goingOn, "one"),
-      identify("a", goingOn, "two"),
-      identify("b", goingOn, "three"),
+      identify("a", goingOn(), "one"),
+      identify("a", goingOn(), "two"),
+      identify("b", goingOn(), "three"),
     ]);
     expect(verify.mock.calls).toEqual([
       ["a", "one"],
