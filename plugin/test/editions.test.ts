@@ -94,7 +94,6 @@ describe("for proto files of all kinds, the output", () => {
         expect(content).toBe(withImports(others[path], parameters, end));
       }
       expect(typeCheck(folder, "newest", compiler)).toBe("");
-      expect(typeCheck(folder, "5.4", compiler)).toBe("");
     },
   );
 
