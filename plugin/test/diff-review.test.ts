@@ -72,7 +72,7 @@ relaxed  acme.v1.S/Delete  requires role admin -> requires role admin or ops  ro
 
 describe("the steps in docs/review.md", () => {
   beforeAll(() => {
-    expect(generate).toMatch(/^npx buf generate/);
+    expect(generate).toMatch(/^rm \S+ && npx buf generate/);
     expect(review).toMatch(/^git show origin\/main:/);
     expect(compare).toMatch(/^git show main:/);
     expect(images).toMatch(/buf build -o -/);
@@ -91,6 +91,15 @@ describe("the steps in docs/review.md", () => {
     const { status, stdout } = bash(generate);
     expect(status).toBe(1);
     expect(stdout).toContain('+    { "method": "acme.v1.S/Delete", "kind": "requires", "roles"');
+  });
+
+  test("fail where the snapshot is not written any more", () => {
+    const { bash, rules, commit } = repository();
+    rules("public: true");
+    bash(`sed -i '/snapshot_file/d' buf.gen.yaml && buf generate && ${commit}`);
+    const { status, stdout } = bash(generate);
+    expect(status).toBe(1);
+    expect(stdout).toContain("deleted file mode");
   });
 
   test("fail where a method is relaxed, unless that is allowed", () => {
