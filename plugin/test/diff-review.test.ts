@@ -96,7 +96,9 @@ describe("the steps in docs/review.md", () => {
   test("fail where the snapshot is not written any more", () => {
     const { bash, rules, commit } = repository();
     rules("public: true");
-    bash(`grep -v snapshot_file buf.gen.yaml > other && mv other buf.gen.yaml && buf generate && ${commit}`);
+    bash(
+      `grep -v snapshot_file buf.gen.yaml > other && mv other buf.gen.yaml && buf generate && ${commit}`,
+    );
     const { status, stdout } = bash(generate);
     expect(status).toBe(1);
     expect(stdout).toContain("deleted file mode");
