@@ -6,17 +6,16 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, onTestFinished, test } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
+import { main } from "../src/diff/main.js";
 import { binaries, compile, generate, root, type Sources, testFolder } from "./generate.js";
+import { runMain } from "./run-main.js";
 
 const program = join(root, "plugin", packageJson.bin["connect-auth-diff"]);
 
 /** Runs the program in a folder. */
-function diff(folder: string, args: readonly string[], input: string | Uint8Array = "") {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
-    cwd: folder,
-    input,
-  });
-  return { status, stdout: stdout.toString(), stderr: stderr.toString() };
+async function diff(folder: string, args: readonly string[], input: string | Uint8Array = "") {
+  const { status, stdout, stderr } = await runMain(main, { folder, args, input });
+  return { status, stdout: stdout.toString(), stderr };
 }
 
 const optionsPath = "connectum/auth/v1/options.proto";
@@ -81,30 +80,30 @@ neutral     acme.v1.S/List     authenticated -> requires
 `;
 
 describe("connect-auth-diff", () => {
-  test("says what a change does, and fails where a method is relaxed", () => {
+  test("says what a change does, and fails where a method is relaxed", async () => {
     const folder = testFolder({ "old.json": snapshot(before), "new.json": snapshot(after) });
-    expect(diff(folder, ["old.json", "new.json"])).toEqual({
+    expect(await diff(folder, ["old.json", "new.json"])).toEqual({
       status: 1,
       stdout: table,
       stderr: "",
     });
   });
 
-  test("says that there is no change", () => {
+  test("says that there is no change", async () => {
     const folder = testFolder({ "old.json": snapshot(before) });
-    expect(diff(folder, ["old.json", "old.json"])).toEqual({
+    expect(await diff(folder, ["old.json", "old.json"])).toEqual({
       status: 0,
       stdout: "no change\n",
       stderr: "",
     });
   });
 
-  test("passes where nothing is relaxed", () => {
+  test("passes where nothing is relaxed", async () => {
     const folder = testFolder({
       "old.json": snapshot(before),
       "new.json": snapshot(proto({ Get: 'policy: "allow"' })),
     });
-    const { status, stdout } = diff(folder, ["old.json", "new.json"]);
+    const { status, stdout } = await diff(folder, ["old.json", "new.json"]);
     expect(stdout).toContain("0 relaxed, 0 allowed, 4 restricted, 1 neutral\n");
     expect(status).toBe(0);
   });
@@ -121,19 +120,19 @@ describe("connect-auth-diff", () => {
       status: 1,
       counts: "1 relaxed, 2 allowed, 1 restricted, 2 neutral",
     },
-  ])("lets $allow be relaxed", ({ allow, status, counts }) => {
+  ])("lets $allow be relaxed", async ({ allow, status, counts }) => {
     const folder = testFolder({ "old.json": snapshot(before), "new.json": snapshot(after) });
     const args = allow.flatMap((pattern) => ["--allow", pattern]);
-    const result = diff(folder, [...args, "old.json", "new.json"]);
+    const result = await diff(folder, [...args, "old.json", "new.json"]);
     expect(result).toMatchObject({ status, stderr: "" });
     expect(result.stdout).toContain("allowed     acme.v1.S/Delete ");
     expect(result.stdout).toContain(counts);
   });
 
-  test("says which permission is not needed any more", () => {
+  test("says which permission is not needed any more", async () => {
     const folder = testFolder({ "old.json": snapshot(before), "new.json": snapshot(after) });
     const args = ["--allow=acme.v1.S/Get", "--allow", "acme.v1.T/*", "--allow", "acme.v1.S/*"];
-    expect(diff(folder, [...args, "old.json", "new.json"])).toMatchObject({
+    expect(await diff(folder, [...args, "old.json", "new.json"])).toMatchObject({
       status: 0,
       stderr: [
         "connect-auth-diff: --allow acme.v1.S/Get is not needed: no such method is relaxed\n",
@@ -142,12 +141,12 @@ describe("connect-auth-diff", () => {
     });
   });
 
-  test("prints JSON", () => {
+  test("prints JSON", async () => {
     const folder = testFolder({
       "old.json": snapshot(proto({ A: "internal: true", B: "public: true" })),
       "new.json": snapshot(proto({ A: "public: true" })),
     });
-    const { status, stdout, stderr } = diff(folder, [
+    const { status, stdout, stderr } = await diff(folder, [
       ...["--json", "--allow", "acme.v1.S/A"],
       ...["old.json", "new.json"],
     ]);
@@ -179,28 +178,30 @@ describe("connect-auth-diff", () => {
     });
   });
 
-  test("shows names of roles that would hide, or steer a terminal", () => {
+  test("shows names of roles that would hide, or steer a terminal", async () => {
     const role = (name: string) =>
       snapshot(proto({ A: `requires: { roles: ["admin", "${name}"] }` }));
     const folder = testFolder({ "old.json": role("a"), "new.json": role("\u202e\u200bb`|") });
-    const text = diff(folder, ["old.json", "new.json"]).stdout;
+    const text = (await diff(folder, ["old.json", "new.json"])).stdout;
     expect(text).toContain('role "\\u202e\\u200bb`|" is enough\n');
-    const json = diff(folder, ["--json", "old.json", "new.json"]).stdout;
+    const json = (await diff(folder, ["--json", "old.json", "new.json"])).stdout;
     expect(json).toContain('"\\u202e\\u200bb`|"');
     expect(JSON.parse(json).changes[0].after.roles).toEqual(["admin", "\u202e\u200bb`|"]);
     // a snapshot that was written by hand may hold what the plugin refuses
     const line = { method: "a.S/A", kind: "requires", roles: ["\u001b[2J\n"], scopes: [] };
     const byHand = JSON.stringify({ version: 1, methods: [line] });
-    expect(diff(folder, ["old.json", "-"], byHand).stdout).toContain('role "\\u001b[2J\\n"');
+    expect((await diff(folder, ["old.json", "-"], byHand)).stdout).toContain(
+      'role "\\u001b[2J\\n"',
+    );
   });
 
-  test("says how it is used, and its version", () => {
+  test("says how it is used, and its version", async () => {
     const folder = testFolder();
-    const help = diff(folder, ["--help"]);
+    const help = await diff(folder, ["--help"]);
     expect(help).toMatchObject({ status: 0, stderr: "" });
     expect(help.stdout).toMatch(/^connect-auth-diff OLD NEW\n/);
-    expect(diff(folder, ["-h"])).toEqual(help);
-    expect(diff(folder, ["--version"])).toEqual({
+    expect(await diff(folder, ["-h"])).toEqual(help);
+    expect(await diff(folder, ["--version"])).toEqual({
       status: 0,
       stdout: `connect-auth-diff v${packageJson.version}\n`,
       stderr: "",
@@ -238,13 +239,17 @@ describe("inputs", () => {
           ),
         ),
     },
-  ])("can be $name, in a file or on standard input", ({ old }) => {
+  ])("can be $name, in a file or on standard input", async ({ old }) => {
     const folder = testFolder({ "new.json": snapshot(after) });
     const bytes = old();
     writeFileSync(join(folder, "old"), bytes);
-    expect(diff(folder, ["old", "new.json"])).toEqual({ status: 1, stdout: table, stderr: "" });
-    expect(diff(folder, ["-", "new.json"], bytes)).toMatchObject({ stdout: table });
-    expect(diff(folder, ["old", "-"], bytes)).toMatchObject({ stdout: "no change\n" });
+    expect(await diff(folder, ["old", "new.json"])).toEqual({
+      status: 1,
+      stdout: table,
+      stderr: "",
+    });
+    expect(await diff(folder, ["-", "new.json"], bytes)).toMatchObject({ stdout: table });
+    expect(await diff(folder, ["old", "-"], bytes)).toMatchObject({ stdout: "no change\n" });
   });
 
   const dependency = {
@@ -255,10 +260,10 @@ describe("inputs", () => {
   };
   test.each(["binpb", "json"] as const)(
     "in %s do not count the services of imported files, as the plugin does not",
-    (format) => {
+    async (format) => {
       const folder = testFolder({ "own.json": snapshot(proto({ A: "" })) });
       const bytes = image(importing, format, { imports: dependency });
-      expect(diff(folder, ["own.json", "-"], bytes)).toEqual({
+      expect(await diff(folder, ["own.json", "-"], bytes)).toEqual({
         status: 0,
         stdout: "no change\n",
         stderr: "",
@@ -277,10 +282,10 @@ service S { rpc A(M) returns (M) { option (auth.rules) = { public: true }; } }`,
   };
   test.each(["binpb", "json"] as const)(
     "in %s may have the options from another schema",
-    (format) => {
+    async (format) => {
       const folder = testFolder({ "own.json": snapshot(proto({ A: "public: true" })) });
       const bytes = image(foreign, format);
-      expect(diff(folder, ["own.json", "-"], bytes)).toMatchObject({ stdout: "no change\n" });
+      expect(await diff(folder, ["own.json", "-"], bytes)).toMatchObject({ stdout: "no change\n" });
     },
   );
 
@@ -431,19 +436,19 @@ service S { rpc A(M) returns (M) { option (auth.rules) = { public: true }; } }`,
       input: () => line({ ...requires, scopes: [1] }),
       want: 'a.S/A: "scopes" must be a list of texts',
     },
-  ])("are refused with one line: $name", ({ input, want }) => {
+  ])("are refused with one line: $name", async ({ input, want }) => {
     const folder = testFolder({ "own.json": snapshot(before) });
-    expect(diff(folder, ["own.json", "-"], input())).toEqual({
+    expect(await diff(folder, ["own.json", "-"], input())).toEqual({
       status: 2,
       stdout: "",
       stderr: `connect-auth-diff: standard input: ${want}\n`,
     });
   });
 
-  test("are refused with one line: a truncated snapshot", () => {
+  test("are refused with one line: a truncated snapshot", async () => {
     const folder = testFolder({ "own.json": snapshot(before) });
     // how the sentence ends is up to Node
-    expect(diff(folder, ["own.json", "-"], snapshot(before).slice(0, -5))).toEqual({
+    expect(await diff(folder, ["own.json", "-"], snapshot(before).slice(0, -5))).toEqual({
       status: 2,
       stdout: "",
       stderr: expect.stringMatching(/^connect-auth-diff: standard input: it is no JSON: [^\n]+\n$/),
@@ -469,8 +474,11 @@ service S { rpc A(M) returns (M) { option (auth.rules) = { public: true }; } }`,
     { args: ["own.json", "none.json"], want: "none.json: ENOENT: no such file or directory" },
     { args: ["own.json", "."], want: ".: EISDIR: illegal operation on a directory" },
     { args: ["own.json", "a\nb"], want: "a b: ENOENT: no such file or directory" },
-  ])("are asked for: $args", ({ args, want }) => {
-    const { status, stdout, stderr } = diff(testFolder({ "own.json": snapshot(before) }), args);
+  ])("are asked for: $args", async ({ args, want }) => {
+    const { status, stdout, stderr } = await diff(
+      testFolder({ "own.json": snapshot(before) }),
+      args,
+    );
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
     expect(stderr).toMatch(/^connect-auth-diff: [^\n]+\n$/);
     expect(stderr).toContain(`connect-auth-diff: ${want}`);
@@ -491,6 +499,15 @@ describe("the program", () => {
       { cwd: testFolder({ "new.json": snapshot(after) }), input: bytes, encoding: "utf8" },
     );
     expect({ status, stdout, stderr }).toEqual({ status: 1, stdout: table, stderr: "" });
+  });
+
+  test("fails with 2 where it cannot say what changes", () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, "none.json", "-"], {
+      cwd: testFolder(),
+      encoding: "utf8",
+    });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(/^connect-auth-diff: none\.json: ENOENT: [^\n]+\n$/);
   });
 
   test("loads the reader of images only for images", () => {
