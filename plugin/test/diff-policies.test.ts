@@ -12,6 +12,7 @@ import { inMemory } from "../../src/testing/index.js";
 import { callEmpty, serveEmpty } from "../../test/parity/calls.js";
 import { buildService } from "../../test/support/build-service.js";
 import { type Change, comparePolicies } from "../src/diff/compare-policies.js";
+import { gains } from "../src/diff/gains.js";
 
 const none: Requirements = { roles: [], scopes: [] };
 
@@ -418,3 +419,24 @@ async function askServer(defaultPolicy: "allow" | "deny"): Promise<ReadonlySet<C
   }
   return sets;
 }
+
+test("a method that may be one of two that are gone is held against the first that it lets more in than", () => {
+  const before = new Map<string, MethodPolicy>([
+    ["a.S/Z", { kind: "requires", roles: ["x"], scopes: [] }],
+    ["a.S/B", { kind: "requires", roles: ["y"], scopes: [] }],
+    ["a.S/A", { kind: "requires", roles: ["z"], scopes: [] }],
+  ]);
+  const after = new Map<string, MethodPolicy>([
+    ["a.S/New", { kind: "requires", roles: ["z"], scopes: [] }],
+  ]);
+  expect(comparePolicies(before, after).map(({ method, because }) => [method, because])).toEqual([
+    ["a.S/A", []],
+    ["a.S/B", []],
+    ["a.S/New", ["role z is enough, if it was a.S/B"]],
+    ["a.S/Z", []],
+  ]);
+});
+
+test("nobody is let in where nothing is said before and after", () => {
+  expect(gains({ kind: "unspecified" }, { kind: "unspecified" })).toEqual([]);
+});

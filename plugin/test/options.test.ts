@@ -141,3 +141,13 @@ service S {
     expect(Object.keys(readFiles(folder)).filter((path) => path.includes("_auth"))).toEqual([]);
   });
 });
+
+test.each([
+  { option: "index_file=auth.ts", message: "must have no extension: target says which" },
+  { option: "index_file=auth.mjs", message: "must have no extension: target says which" },
+  { option: "snapshot_file=policies.txt", message: "must end in .json" },
+  { option: "matrix_file=a.txt", message: "must end in .md or .html" },
+  { option: "matrix_file=../a.md", message: "must be a path inside of the output folder, with /" },
+])("$option is refused: it $message", ({ option, message }) => {
+  expect(() => parse(option)).toThrow(new Error(`option ${option} ${message}`));
+});

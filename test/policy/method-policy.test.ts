@@ -100,6 +100,13 @@ describe("createPolicyLookup", () => {
     expect(other.methods.map(createPolicyLookup([table]).get)).toEqual([undefined]);
   });
 
+  test("knows no method that its table leaves out", () => {
+    const lookup = createPolicyLookup([
+      { service: health, methods: { check: { kind: "public" } } },
+    ]);
+    expect(health.methods.map(lookup.get)).toEqual([{ kind: "public" }, undefined]);
+  });
+
   test("accepts the same table twice and rejects a different one", () => {
     const lookup = createPolicyLookup([table, table]);
     const same = definePolicies(health, { check: { kind: "public" }, watch: { kind: "denied" } });
