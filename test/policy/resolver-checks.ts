@@ -13,20 +13,11 @@ export interface Resolver {
   readonly resolveMethodPolicy: typeof resolveMethodPolicy;
 }
 
-/** All that must hold of a resolver. */
+/** All that must hold of a resolver. The tables, which take longer, come last. */
 export const resolverChecks: readonly {
   readonly name: string;
   readonly check: (resolver: Resolver) => void;
 }[] = [
-  ...optionCombinations.map((service) => ({
-    name: `resolves all methods of a service with ${JSON.stringify(service)}`,
-    check: (resolver: Resolver) => {
-      const { methods } = serviceOfCombinations(service);
-      const want = optionCombinations.map((method) => expectedAuth(service, method));
-      expect(methods.map(resolver.resolveMethodAuth)).toEqual(want);
-      expect(methods.map(resolver.resolveMethodPolicy)).toEqual(want.map(expectedPolicy));
-    },
-  })),
   {
     name: "says nothing where neither method nor service has an option",
     check: (resolver) => {
@@ -68,6 +59,15 @@ export const resolverChecks: readonly {
       expect(resolveMethodPolicy(method)).toBe(resolveMethodPolicy(method));
     },
   },
+  ...optionCombinations.map((service) => ({
+    name: `resolves all methods of a service with ${JSON.stringify(service)}`,
+    check: (resolver: Resolver) => {
+      const { methods } = serviceOfCombinations(service);
+      const want = optionCombinations.map((method) => expectedAuth(service, method));
+      expect(methods.map(resolver.resolveMethodAuth)).toEqual(want);
+      expect(methods.map(resolver.resolveMethodPolicy)).toEqual(want.map(expectedPolicy));
+    },
+  })),
 ];
 
 /** The rules of the contract, once more and without presence tricks. */
