@@ -29,6 +29,9 @@ export function importsOptions(file: DescFile): boolean {
 }
 
 function publicDependencies({ proto, dependencies }: DescFile): DescFile[] {
+  if (proto.publicDependency.length === 0) {
+    return [];
+  }
   const names = new Set(proto.publicDependency.map((index) => proto.dependency[index]));
   return dependencies.filter((dependency) => names.has(dependency.proto.name));
 }

@@ -1,13 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  type CodeGeneratorRequest,
-  CodeGeneratorRequestSchema,
-  CodeGeneratorResponse_FileSchema,
-} from "@bufbuild/protobuf/wkt";
+import { CodeGeneratorResponse_FileSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
 import packageJson from "../package.json" with { type: "json" };
 import { printArtefacts, type TextFile } from "./artefacts.js";
 import { findProblems, formatProblems, ProblemsError } from "./diagnostics.js";
+import { leanRequest } from "./lean-request.js";
 import { type PluginOptions, parseOptions } from "./options.js";
 import { checkOutputNames } from "./output-names.js";
 import { printFile } from "./print-file.js";
@@ -22,10 +19,11 @@ export type Warn = (text: string) => void;
 /** The plugin, for one run: a plugin keeps state between runs. `warn` gets lines, the last one ended. */
 export function createPlugin(warn: Warn): Plugin {
   let isFirstTarget = true;
+  let isWanted = (_: FileDescriptorProto): boolean => true;
   const preambles = new Map<string, string>();
   const texts: TextFile[] = [];
   const generate = (schema: Schema<PluginOptions>, target: Target): void => {
-    const files = schema.files.map(readPolicies);
+    const files = schema.allFiles.filter(({ proto }) => isWanted(proto)).map(readPolicies);
     const problems = findProblems(files, schema.options);
     if (problems.some(({ severity }) => severity === "error")) {
       throw new ProblemsError(problems);
@@ -56,7 +54,9 @@ export function createPlugin(warn: Warn): Plugin {
   return {
     ...plugin,
     run(req) {
-      const response = plugin.run(withoutIdleFiles(req));
+      const lean = leanRequest(req);
+      isWanted = lean.isWanted;
+      const response = plugin.run(lean.request);
       const indexes = response.file.filter(({ name }) => preambles.has(name));
       for (const file of indexes) {
         file.content = `${preambles.get(file.name)}${file.content}`;
@@ -66,24 +66,4 @@ export function createPlugin(warn: Warn): Plugin {
       return response;
     },
   };
-}
-
-/**
- * Takes files without services off the list, unless empty output may be wanted
- * for them: the time that protoplugin takes grows with the square of the list.
- */
-function withoutIdleFiles(req: CodeGeneratorRequest): CodeGeneratorRequest {
-  if (req.parameter.includes("keep_empty_files")) {
-    return req;
-  }
-  const idle = new Set<string>();
-  for (const { name, service } of req.protoFile) {
-    if (service.length === 0) {
-      idle.add(name);
-    }
-  }
-  // a spread alone would lose the defaults of fields that are not set
-  return Object.assign(create(CodeGeneratorRequestSchema), req, {
-    fileToGenerate: req.fileToGenerate.filter((name) => !idle.has(name)),
-  });
 }
