@@ -3,6 +3,8 @@ import { parseArgs } from "node:util";
 import { benchBundleSize } from "./bundle-size.js";
 import { benchClientCall } from "./client-call.js";
 import { benchOAuthCall } from "./oauth-call.js";
+import { benchPluginGrowth } from "./plugin-growth.js";
+import { benchPluginSize } from "./plugin-size.js";
 import { benchPluginScale, benchPluginStart } from "./plugin-speed.js";
 import { benchPolicyScale } from "./policy-scale.js";
 import { updateReadme } from "./readme.js";
@@ -24,14 +26,21 @@ const { values: options } = parseArgs({
   },
 });
 
-const groups = new Map<string, () => Promise<Row[]>>([
+const groups = new Map<string, () => Row[] | Promise<Row[]>>([
   ["client", benchClientCall],
   ["oauth", benchOAuthCall],
   ["server", benchServerCall],
   ["policy", benchPolicyScale],
   ["bundle", benchBundleSize],
   ["start", benchPluginStart],
-  ["scale", () => benchPluginScale(options.full)],
+  [
+    "scale",
+    async () => [
+      ...benchPluginSize(),
+      ...benchPluginGrowth(options.full),
+      ...(await benchPluginScale(options.full)),
+    ],
+  ],
 ]);
 
 const rows: Row[] = [];

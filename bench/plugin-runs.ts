@@ -1,11 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { CodeGeneratorRequestSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import {
+  CodeGeneratorRequestSchema,
+  type FileDescriptorSet,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
 import { build } from "esbuild";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -70,10 +74,18 @@ const withoutTypeScript = {
   },
 };
 
-/** Writes the request for all files of a folder, as buf sends it. */
-export function writeRequest(directory: string, protos: string): string {
+/** Compiles all proto files of a folder. */
+export function buildImage(protos: string): FileDescriptorSet {
   const image = run("buf", ["build", protos, "-o", "-#format=binpb"]);
-  const { file } = fromBinary(FileDescriptorSetSchema, image);
+  return fromBinary(FileDescriptorSetSchema, image);
+}
+
+/**
+ * Writes the request for all files of a folder, as buf sends it, but with each
+ * file once: in a second copy are the options that other plugins look for.
+ */
+export function writeRequest(directory: string, protos: string): string {
+  const { file } = buildImage(protos);
   const request = toBinary(CodeGeneratorRequestSchema, {
     $typeName: CodeGeneratorRequestSchema.typeName,
     fileToGenerate: file
@@ -90,13 +102,44 @@ export function writeRequest(directory: string, protos: string): string {
 
 /** Runs a plugin on a request. Throws where it fails. */
 export function runPlugin(program: PluginProgram, requestFile: string): void {
+  start([program], requestFile);
+}
+
+/** What a run takes. */
+export interface Resources {
+  /** Of the processor, on all of its cores: waiting for a neighbour does not count. */
+  readonly seconds: number;
+  /** The most memory that the process had at a time. */
+  readonly peakBytes: number;
+}
+
+/** Runs a plugin like `runPlugin()`, and measures the run. */
+export function measurePlugin(program: PluginProgram, requestFile: string): Resources {
+  const report = start(["--import", reportUsage, program], requestFile);
+  const { userCPUTime, systemCPUTime, maxRSS }: NodeJS.ResourceUsage = JSON.parse(report);
+  return { seconds: (userCPUTime + systemCPUTime) / 1e6, peakBytes: maxRSS * 1024 };
+}
+
+/** Makes a process write what it used to file descriptor 3. */
+const reportUsage = `data:text/javascript,${encodeURIComponent(
+  'import { writeSync } from "node:fs"; process.on("exit", () => writeSync(3, JSON.stringify(process.resourceUsage())));',
+)}`;
+
+/** Gives what Node writes to file descriptor 3. */
+function start(args: string[], requestFile: string): string {
   const stdin = openSync(requestFile, "r");
-  const { status, stderr } = spawnSync(process.execPath, [program], {
-    stdio: [stdin, "ignore", "pipe"],
-    maxBuffer: 1 << 30,
-  });
-  if (status !== 0) {
-    throw new Error(`${program} failed: ${stderr.toString().slice(0, 2000)}`);
+  try {
+    const { status, output } = spawnSync(process.execPath, args, {
+      stdio: [stdin, "ignore", "pipe", "pipe"],
+      maxBuffer: 1 << 30,
+    });
+    const [, , stderr, report] = output;
+    if (status !== 0) {
+      throw new Error(`${args.at(-1)} failed: ${stderr?.toString().slice(0, 2000)}`);
+    }
+    return report?.toString() ?? "";
+  } finally {
+    closeSync(stdin);
   }
 }
 
