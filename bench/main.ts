@@ -10,6 +10,7 @@ import { benchPolicyScale } from "./policy-scale.js";
 import { updateReadme } from "./readme.js";
 import { formatJson, formatTable, isWithinBound, type Row } from "./row.js";
 import { benchServerCall } from "./server-call.js";
+import { benchTypeCheck } from "./type-check.js";
 
 const { values: options } = parseArgs({
   options: {
@@ -33,6 +34,7 @@ const groups = new Map<string, () => Row[] | Promise<Row[]>>([
   ["policy", benchPolicyScale],
   ["bundle", benchBundleSize],
   ["start", benchPluginStart],
+  ["types", benchTypeCheck],
   [
     "scale",
     async () => [

@@ -1,5 +1,5 @@
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** How many services there are in a file. */
@@ -15,18 +15,17 @@ export function writeServices(directory: string, count: number): string {
   const module = join(directory, `services-${count}`);
   cpSync(fileURLToPath(new URL("../proto", import.meta.url)), module, { recursive: true });
   for (let first = 0; first < count; first += servicesPerFile) {
-    const file = first / servicesPerFile;
-    const packageName = `acme.p${Math.floor(file / filesPerPackage)}.v1`;
-    const folder = join(module, ...packageName.split("."));
+    const path = `${serviceFile(first)}.proto`;
+    const folder = posix.dirname(path);
     const last = Math.min(first + servicesPerFile, count);
     const services = Array.from({ length: last - first }, (_, i) => service(first + i));
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(join(module, folder), { recursive: true });
     writeFileSync(
-      join(folder, `services_${file}.proto`),
+      join(module, path),
       `// Keeps records.
 syntax = "proto3";
 
-package ${packageName};
+package ${folder.replaceAll("/", ".")};
 
 import "connectum/auth/v1/options.proto";
 ${services.join("")}`,
@@ -34,6 +33,12 @@ ${services.join("")}`,
   }
   writeFileSync(join(module, "buf.yaml"), "version: v2\n");
   return module;
+}
+
+/** The proto file with a service, without extension. */
+export function serviceFile(number: number): string {
+  const file = Math.floor(number / servicesPerFile);
+  return `acme/p${Math.floor(file / filesPerPackage)}/v1/services_${file}`;
 }
 
 /** The default of every fourth service is another one. */
