@@ -1,4 +1,5 @@
 import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
+import { compareText } from "./compare-text.js";
 import type { PluginOptions } from "./options.js";
 import { readPositions } from "./position.js";
 import type { FileRules } from "./read-policies.js";
@@ -66,7 +67,9 @@ export interface Problem extends Finding {
 export function findProblems(files: readonly FileRules[], options: PluginOptions): Problem[] {
   const problems = files.flatMap((file) => problemsIn(file, options));
   // at the same place the order of the rules stays
-  return problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column);
+  return problems.sort(
+    (a, b) => compareText(a.file, b.file) || a.line - b.line || a.column - b.column,
+  );
 }
 
 function problemsIn(file: FileRules, options: PluginOptions): Problem[] {
@@ -117,7 +120,9 @@ export class ProblemsError extends Error {
 
 /** Puts a message on one line, whatever the proto file contains. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ").replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escapeCharacter);
+  const lines = text.split("\n");
+  const line = lines.length > 1 ? lines.map((part) => part.trim()).join(" ") : text;
+  return line.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escapeCharacter);
 }
 
 function formatProblem(problem: Problem): string {
@@ -142,9 +147,4 @@ function escapeCharacter(character: string): string {
     .split("")
     .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
     .join("");
-}
-
-/** By code units: the same order in every locale. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

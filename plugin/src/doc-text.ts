@@ -37,7 +37,9 @@ export function withDeprecation(desc: DescMethod | DescService, text: string): s
 function tidy(comment: string): string {
   const lines = comment.replace(/\r\n|[\r\u2028\u2029]/g, "\n");
   return withoutMarks(lines)
-    .replace(/^ |[ \t]+$/gm, "")
+    .split("\n")
+    .map((line) => line.replace(/^ /, "").trimEnd())
+    .join("\n")
     .replace(/^\n|\n$/g, "");
 }
 

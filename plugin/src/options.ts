@@ -50,6 +50,10 @@ export function parseOptions(rawOptions: readonly RawOption[]): PluginOptions {
       case "openapi_security_file":
         setOnce(single, key, checkPath(key, value, [".yaml", ".yml", ".json"]));
         break;
+      case "json_types":
+      case "valid_types":
+      case "erasable_syntax":
+        break; // of protoc-gen-es, about messages: the same list of options serves both
       default:
         if (severities.has(key)) {
           throw new Error(`an option has one value; write allow=${key}`);
@@ -108,7 +112,7 @@ function checkPath(key: string, value: string, extensions: readonly string[]): s
   if (extensions.length > 0 && !extensions.some((extension) => value.endsWith(extension))) {
     throw new Error(`option ${key}=${value} must end in ${extensions.join(" or ")}`);
   }
-  if (extensions.length === 0 && /\.[cm]?[jt]s$/.test(value)) {
+  if (extensions.length === 0 && /\.(?:d|[cm]?[jt]s)$/.test(value)) {
     throw new Error(`option ${key}=${value} must have no extension: target says which`);
   }
   return value;

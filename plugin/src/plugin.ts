@@ -1,6 +1,8 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import { CodeGeneratorResponse_FileSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
+import { checkOptionsSchema } from "../../src/policy/options-schema.js";
 import packageJson from "../package.json" with { type: "json" };
 import { printArtefacts, type TextFile } from "./artefacts.js";
 import { findProblems, formatProblems, ProblemsError } from "./diagnostics.js";
@@ -23,7 +25,9 @@ export function createPlugin(warn: Warn): Plugin {
   const preambles = new Map<string, string>();
   const texts: TextFile[] = [];
   const generate = (schema: Schema<PluginOptions>, target: Target): void => {
-    const files = schema.allFiles.filter(({ proto }) => isWanted(proto)).map(readPolicies);
+    const wanted = schema.allFiles.filter(({ proto }) => isWanted(proto));
+    wanted.flatMap(({ services }) => services).forEach(checkSchemas);
+    const files = wanted.map(readPolicies);
     const problems = findProblems(files, schema.options);
     if (problems.some(({ severity }) => severity === "error")) {
       throw new ProblemsError(problems);
@@ -66,4 +70,9 @@ export function createPlugin(warn: Warn): Plugin {
       return response;
     },
   };
+}
+
+/** Throws where an option of somebody else would be read as an access rule. */
+function checkSchemas({ methods }: DescService): void {
+  methods.forEach(checkOptionsSchema);
 }

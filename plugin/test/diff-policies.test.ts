@@ -230,10 +230,27 @@ describe("a change of a policy", () => {
         effect: "neutral",
       },
       {
-        name: "is no new name in another service",
+        name: "is no new name in another package",
         before: [["a.S/Delete", internal]],
-        after: [["a.T/Remove", admin]],
+        after: [["b.T/Remove", admin]],
         effect: "neutral",
+      },
+      {
+        name: "may be a new name in another version of the package",
+        before: [["a.v1.S/Delete", internal]],
+        after: [["a.v2.T/Remove", admin]],
+        effect: "relaxed",
+        because: ["users may call it, if it was a.v1.S/Delete"],
+      },
+      {
+        name: "may be a new name where the old one is closed",
+        before: [["a.S/Delete", internal]],
+        after: [
+          ["a.S/Delete", { kind: "denied" }],
+          ["a.S/Remove", admin],
+        ],
+        effect: "relaxed",
+        because: ["users may call it, if it was a.S/Delete"],
       },
     ])("$name", ({ before, after, effect, because = [] }) => {
       const changes = comparePolicies(new Map(before), new Map(after));

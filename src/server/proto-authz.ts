@@ -1,5 +1,6 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { checkKnownOptions } from "../known-options.js";
+import { checkOptionsSchema } from "../policy/options-schema.js";
 import { resolveMethodPolicy } from "../policy/resolve-method-auth.js";
 import { authContextKey } from "./auth-context.js";
 import { createDecision, type FallbackOptions } from "./decide.js";
@@ -34,6 +35,7 @@ export function createProtoAuthzInterceptor(
   checkKnownOptions("createProtoAuthzInterceptor", options, optionNames);
   const decide = createDecision(options);
   return (next) => async (req) => {
+    checkOptionsSchema(req.method);
     await decide(resolveMethodPolicy(req.method), req, req.contextValues.get(authContextKey));
     return next(req);
   };

@@ -27,9 +27,7 @@ export interface Change {
 
 /** All changes from one set of policies to another, by name. */
 export function comparePolicies(before: PolicySet, after: PolicySet): Change[] {
-  const removed = [...before]
-    .filter(([method]) => !after.has(method))
-    .sort(([a], [b]) => compareText(a, b));
+  const former = formerMethods(before, after);
   const names = [...new Set([...before.keys(), ...after.keys()])].sort(compareText);
   return names.flatMap((method): Change[] => {
     const then = normalized(before.get(method));
@@ -37,7 +35,7 @@ export function comparePolicies(before: PolicySet, after: PolicySet): Change[] {
     if (JSON.stringify(then) === JSON.stringify(now)) {
       return [];
     }
-    return [{ method, before: then, after: now, ...judge(method, then, now, removed) }];
+    return [{ method, before: then, after: now, ...judge(method, then, now, former) }];
   });
 }
 
@@ -45,7 +43,7 @@ function judge(
   method: string,
   before: MethodPolicy | undefined,
   after: MethodPolicy | undefined,
-  removed: readonly [string, MethodPolicy][],
+  former: FormerMethods,
 ): Pick<Change, "effect" | "because"> {
   if (before !== undefined && after !== undefined) {
     const because = gains(before, after);
@@ -56,7 +54,7 @@ function judge(
   }
   const because = isOpen(after)
     ? gains({ kind: "denied" }, after)
-    : gainsByNewName(method, after, removed);
+    : gainsByNewName(method, after, former);
   return because.length > 0 ? relaxed(because) : closing(false);
 }
 
@@ -83,25 +81,64 @@ function isOpen(policy: MethodPolicy): boolean {
   }
 }
 
+/** A method that is gone, or closed to some. */
+interface FormerMethod {
+  readonly method: string;
+  readonly policy: MethodPolicy;
+}
+
+/** What a new method may have been: former methods, one for each policy, by `placesOf`. */
+type FormerMethods = ReadonlyMap<string, ReadonlyMap<string, FormerMethod>>;
+
 /**
- * A method that is new where another one is gone may be that one, renamed. So
- * it must not let in more than a method that is gone from its service, or one
- * of its name that is gone from another.
+ * A method that is new where another one is gone, or closed, may be that one
+ * under a new name. So it must not let in more than a method that is gone from
+ * its package, in any version, than one of its name that is gone from
+ * elsewhere, or than one of its service that is closed to some.
  */
-function gainsByNewName(
-  method: string,
-  policy: MethodPolicy,
-  removed: readonly [string, MethodPolicy][],
-): string[] {
-  const [service, name] = method.split("/");
-  for (const [other, old] of removed) {
-    const [otherService, otherName] = other.split("/");
-    const because = service === otherService || name === otherName ? gains(old, policy) : [];
-    if (because.length > 0) {
-      return because.map((gain) => `${gain}, if it was ${other}`);
+function gainsByNewName(method: string, policy: MethodPolicy, former: FormerMethods): string[] {
+  for (const place of placesOf(method)) {
+    for (const other of former.get(place)?.values() ?? []) {
+      const because = gains(other.policy, policy);
+      if (because.length > 0) {
+        return because.map((gain) => `${gain}, if it was ${other.method}`);
+      }
     }
   }
   return [];
+}
+
+function formerMethods(before: PolicySet, after: PolicySet): FormerMethods {
+  const former = new Map<string, Map<string, FormerMethod>>();
+  for (const [method, old] of [...before].sort(([a], [b]) => compareText(a, b))) {
+    const policy = normalized(old) ?? old;
+    const now = after.get(method);
+    const isGone = now === undefined;
+    if (isGone || gains(now, policy).length > 0) {
+      for (const place of isGone ? placesOf(method) : [serviceOf(method)]) {
+        const there = former.get(place) ?? new Map<string, FormerMethod>();
+        former.set(place, there);
+        const key = JSON.stringify(policy);
+        there.set(key, there.get(key) ?? { method, policy });
+      }
+    }
+  }
+  return former;
+}
+
+/** Where a method is looked for under another name, the nearest first. */
+function placesOf(method: string): string[] {
+  const [service = "", name] = method.split("/");
+  const family = service
+    .split(".")
+    .slice(0, -1)
+    .join(".")
+    .replace(/(?:^|\.)v\d\w*$/, "");
+  return [serviceOf(method), `*/${name}`, `${family}.*`];
+}
+
+function serviceOf(method: string): string {
+  return method.slice(0, method.indexOf("/"));
 }
 
 /** The order of roles and scopes means nothing, and neither does a second mention. */
