@@ -22,12 +22,9 @@ export async function main(): Promise<void> {
     return runNodeJs(plugin); // --version and the like
   }
   ignoreLocale();
+  let response: Uint8Array;
   try {
-    const response = plugin.run(parseRequest(await readInput()));
-    await write(process.stderr, warnings);
-    await write(process.stdout, toBinary(CodeGeneratorResponseSchema, response));
-    // left alone, Node would first tidy up the gigabytes of a large API
-    process.exit(0);
+    response = toBinary(CodeGeneratorResponseSchema, plugin.run(parseRequest(await readInput())));
   } catch (error) {
     process.stderr.write(
       error instanceof ProblemsError
@@ -35,7 +32,13 @@ export async function main(): Promise<void> {
         : `${plugin.name}: ${oneLine(messageOf(error))}\n`,
     );
     process.exitCode = 1;
+    return;
   }
+  process.stdout.on("error", () => process.exit(1)); // whoever reads has gone
+  await write(process.stderr, warnings);
+  const isWritten = await write(process.stdout, response);
+  // left alone, Node would first tidy up the gigabytes of a large API
+  process.exit(isWritten ? 0 : 1);
 }
 
 /** protoplugin sorts imports with `localeCompare()`, which follows the language of the machine. */
@@ -46,10 +49,10 @@ function ignoreLocale(): void {
   };
 }
 
-/** Waits until all of it is written, which a pipe may take its time for. */
-function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write(data, (error) => (error ? reject(error) : resolve()));
+/** Whether all of it is written, which a pipe may take its time for. */
+function write(stream: NodeJS.WriteStream, data: string | Uint8Array): Promise<boolean> {
+  return new Promise((resolve) => {
+    stream.write(data, (error) => resolve(!error));
   });
 }
 
