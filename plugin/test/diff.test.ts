@@ -469,7 +469,7 @@ service S { rpc A(M) returns (M) { option (auth.rules) = { public: true }; } }`,
     },
     {
       args: ["--allow", "*", "own.json", "own.json"],
-      want: '--allow "*" would allow every change; name the services',
+      want: '--allow "*" would allow every change; name methods or services, such as package.Service/*',
     },
     { args: ["own.json", "none.json"], want: "none.json: ENOENT: no such file or directory" },
     { args: ["own.json", "."], want: ".: EISDIR: illegal operation on a directory" },

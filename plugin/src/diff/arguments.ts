@@ -35,7 +35,9 @@ export function parseArguments(args: readonly string[]): Arguments | "help" | "v
     throw new Error("only one of the inputs can be standard input");
   }
   if (values.allow.includes("*")) {
-    throw new Error('--allow "*" would allow every change; name the services');
+    throw new Error(
+      '--allow "*" would allow every change; name methods or services, such as package.Service/*',
+    );
   }
   try {
     createMethodMatcher(values.allow);
