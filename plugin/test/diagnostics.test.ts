@@ -377,7 +377,7 @@ message M {}
 service S { rpc A(M) returns (M) { option (owner) = "team"; } }`,
   };
   expect(problems(sources)).toEqual([
-    "other.proto: option 50100 of rpc S.A is no connectum.auth.v1.MethodAuth; does another schema use that number?",
+    'other.proto: rpc S.A: owner has the number 50100 of connectum.auth.v1.method_auth, but not the fields of connectum.auth.v1.MethodAuth; give it another number, or, if it is a copy, the same fields ("optional" in proto3)',
   ]);
 });
 
