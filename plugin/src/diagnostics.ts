@@ -14,6 +14,7 @@ import {
   unknownPolicy,
 } from "./rules-on-policies.js";
 import { emptyRequirements, malformedRequirements } from "./rules-on-requirements.js";
+import { visibleText } from "./visible-text.js";
 
 /** What a rule finds wrong, and where. */
 export interface Finding {
@@ -122,7 +123,7 @@ export class ProblemsError extends Error {
 export function oneLine(text: string): string {
   const lines = text.split("\n");
   const line = lines.length > 1 ? lines.map((part) => part.trim()).join(" ") : text;
-  return line.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escapeCharacter);
+  return visibleText(line);
 }
 
 function formatProblem(problem: Problem): string {
@@ -139,12 +140,4 @@ function nameOf(on: Finding["on"]): string {
     case "rpc":
       return `${on.parent.typeName}.${on.name}`;
   }
-}
-
-/** A character that a terminal would obey or not show, as JSON can write it. */
-function escapeCharacter(character: string): string {
-  return character
-    .split("")
-    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
-    .join("");
 }

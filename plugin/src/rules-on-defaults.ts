@@ -25,7 +25,12 @@ export const unusedDefault: Rule = function* ({ services }) {
         const message = `${field.name} on a service without methods; remove it, or write default_policy: "deny" for the methods to come`;
         yield { on: service, path, message };
       } else if (!methods.some((method) => inherits(method, name))) {
-        const message = `no method uses ${field.name}, as each ${otherwise[name]}; remove it`;
+        // without it, the methods to come would be decided by nothing
+        const isOnlyGuard = name === "policy" || (name !== "public" && !written.policy);
+        const advice = isOnlyGuard
+          ? 'write default_policy: "deny" in its place, for the methods to come'
+          : "remove it";
+        const message = `no method uses ${field.name}, as each ${otherwise[name]}; ${advice}`;
         yield { on: service, path, message };
       }
     }

@@ -40,9 +40,18 @@ function contradiction(
     case "authenticated":
       return lets ? anonymous : wrongScopes([], [], security);
     case "internal":
+      if (security.some(isForUsers)) {
+        return 'it needs "internalCredentials", but its OpenAPI annotation asks for "credentials"';
+      }
+      return lets ? anonymous : wrongScopes(policy.roles, policy.scopes, security);
     case "requires":
       return lets ? anonymous : wrongScopes(policy.roles, policy.scopes, security);
   }
+}
+
+/** Of schemes with other names than ours it is not known what they stand for. */
+function isForUsers(requirement: SecurityRequirement): boolean {
+  return requirement.has("credentials") && !requirement.has("internalCredentials");
 }
 
 const anonymous = "callers need credentials, but its OpenAPI annotation lets anyone in";

@@ -43,13 +43,12 @@ export const publicAndRestricted: Rule = function* (rules) {
       continue;
     }
     const names = restrictions.map(show).join(" and ");
-    yield {
-      on,
-      path: [first.field.number],
-      message: isInherited
-        ? `the service is public, so ${names} would not apply; write public: false on the method`
-        : `public: true lets anyone in, so ${names} would not apply; remove one or the other`,
-    };
+    const why = isInherited ? "the service is public" : "public: true lets anyone in";
+    const consequence =
+      on.kind === "service"
+        ? "would apply to methods with public: false only; remove one, and write the other on the methods that it is for"
+        : `would not apply; ${isInherited ? "write public: false on the method" : "remove one or the other"}`;
+    yield { on, path: [first.field.number], message: `${why}, so ${names} ${consequence}` };
   }
 };
 

@@ -60,6 +60,8 @@ describe("AUTH002 refuses a policy that is neither allow nor deny", () => {
 describe("AUTH003 refuses restrictions that public would override", () => {
   const own = (names: string) =>
     `public: true lets anyone in, so ${names} would not apply; remove one or the other`;
+  const ofService = (names: string) =>
+    `public: true lets anyone in, so ${names} would apply to methods with public: false only; remove one, and write the other on the methods that it is for`;
   const inherited = (names: string) =>
     `the service is public, so ${names} would not apply; write public: false on the method`;
 
@@ -110,13 +112,13 @@ describe("AUTH003 refuses restrictions that public would override", () => {
       name: "default_requires on a public service",
       service: 'public: true, default_requires: { roles: ["a"] }',
       method: "",
-      want: `acme.v1.S: ${own("default_requires")}`,
+      want: `acme.v1.S: ${ofService("default_requires")}`,
     },
     {
       name: "deny as the default of a public service",
       service: 'public: true, default_policy: "deny"',
       method: "",
-      want: `acme.v1.S: ${own('default_policy: "deny"')}`,
+      want: `acme.v1.S: ${ofService('default_policy: "deny"')}`,
     },
   ])("$name", ({ service, method, want }) => {
     expect(messages(serviceFile(service, method))).toEqual([`error AUTH003 ${want}`]);

@@ -340,7 +340,7 @@ describe("the effect is what a server does", () => {
         const want = !isSame && letsIn(b, a) ? "relaxed" : closed;
         const change = compare(before, after);
         expect(change?.effect ?? "neutral", JSON.stringify({ before, after })).toBe(want);
-        expect(change?.because.length ?? 0).toEqual(want === "relaxed" ? expect.any(Number) : 0);
+        expect((change?.because.length ?? 0) > 0).toBe(want === "relaxed");
         effects.add(want);
       }
     }

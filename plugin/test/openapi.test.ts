@@ -576,6 +576,12 @@ describe("AUTH012 refuses an OpenAPI annotation that contradicts the policy", ()
       want: open,
     },
     {
+      name: "the credentials of users on an internal method",
+      rules: "internal: true",
+      security: [{ internalCredentials: [] }, { credentials: [] }],
+      want: 'it needs "internalCredentials", but its OpenAPI annotation asks for "credentials"',
+    },
+    {
       name: "no credentials where nobody passes",
       rules: 'policy: "deny"',
       security: [{}],

@@ -349,19 +349,19 @@ describe("AUTH008 finds what a service says for no method", () => {
         name: "internal, where each method says it",
         service: "internal: true",
         methods: ['internal: false, policy: "allow"'],
-        want: "no method uses internal, as each says internal itself; remove it",
+        want: 'no method uses internal, as each says internal itself; write default_policy: "deny" in its place, for the methods to come',
       },
       {
         name: "requirements, where each method is public or has its own",
         service: 'default_requires: { roles: ["a"] }',
         methods: ["public: true", 'requires: { roles: ["b"] }'],
-        want: "no method uses default_requires, as each is public or says requires itself; remove it",
+        want: 'no method uses default_requires, as each is public or says requires itself; write default_policy: "deny" in its place, for the methods to come',
       },
       {
         name: "empty requirements, where each method is public",
         service: "default_requires: {}",
         methods: ["public: true"],
-        want: "no method uses default_requires, as each is public or says requires itself; remove it",
+        want: 'no method uses default_requires, as each is public or says requires itself; write default_policy: "deny" in its place, for the methods to come',
       },
       {
         name: "allow, where each method is decided by something else",
@@ -372,7 +372,7 @@ describe("AUTH008 finds what a service says for no method", () => {
           'requires: { roles: ["a"] }',
           'policy: "allow"',
         ],
-        want: "no method uses default_policy, as each is public or internal, or says requires or policy itself; remove it",
+        want: 'no method uses default_policy, as each is public or internal, or says requires or policy itself; write default_policy: "deny" in its place, for the methods to come',
       },
       {
         name: "public: false",
@@ -395,6 +395,17 @@ describe("AUTH008 finds what a service says for no method", () => {
     ),
   )("$name", ({ file, want }) => {
     expect(linesOf(file)).toEqual([`warning AUTH008 S: ${want}`]);
+  });
+
+  const besideDeny = withFiles({
+    service: 'default_requires: { roles: ["a"] }, default_policy: "deny"',
+    methods: ["public: true"],
+  });
+  test("and has nothing to be put in its place where the service denies by default", () => {
+    const lines = besideDeny.flatMap(({ file }) => linesOf(file, "target=ts,allow=AUTH006"));
+    expect(lines).toEqual([
+      "warning AUTH008 S: no method uses default_requires, as each is public or says requires itself; remove it",
+    ]);
   });
 
   test.each(
