@@ -13,6 +13,8 @@ const config: ViteUserConfig = defineConfig({
   test: {
     ...base.test,
     include: ["plugin/test/**/*.test.ts", "test/policy/**/*.test.ts"],
+    // most of the time they wait for buf and compilers
+    maxWorkers: 2,
     coverage: {
       enabled: true,
       include: ["plugin/src/**/*.ts", "src/policy/**/*.ts"],

@@ -18,38 +18,38 @@ export function printClientTypes(print: ServicePrint): void {
   const hasPublic = reach.nothing.length > 0;
   if (slot === undefined) {
     const why = hasPublic ? "All of its methods are public" : "It has no methods";
-    printInterface(print, client, all, `${a}. ${why}: no credentials are needed.`);
+    printType(print, client, all, `${a}. ${why}: no credentials are needed.`);
     return;
   }
 
   const pass = `Pass ${slots.map((option) => `\`${option}\``).join(" or ")}`;
   if (hasPublic) {
     const doc = `${a} without credentials: its public methods. ${pass} for the others.`;
-    printInterface(print, publicClient, only(reach.nothing), doc);
+    printType(print, publicClient, only(reach.nothing), doc);
   } else {
     const doc = `${a} without credentials: nothing to call, because no method is public. ${pass}.`;
-    printInterface(print, publicClient, undefined, doc);
+    printType(print, publicClient, undefined, doc);
   }
 
   if (slots.length === 1) {
-    printInterface(print, client, all, `${a} with \`${slot}\`: all of its methods.`);
+    printType(print, client, all, `${a} with \`${slot}\`: all of its methods.`);
     printClientWith(print, `"${slot}" extends S ? ${client} : ${publicClient}`);
     return;
   }
 
-  printInterface(
+  printType(
     print,
     userClient,
     allBut(reach.internalCredentials),
     `${a} with \`credentials\`: all but its internal methods, which need \`internalCredentials\`.`,
   );
-  printInterface(
+  printType(
     print,
     internalClient,
     allBut(reach.credentials),
     `${a} with \`internalCredentials\`: its ${hasPublic ? "public and " : ""}internal methods. The others need \`credentials\`.`,
   );
-  printInterface(print, client, all, `${a} with both kinds of credentials: all of its methods.`);
+  printType(print, client, all, `${a} with both kinds of credentials: all of its methods.`);
   printClientWith(
     print,
     `"credentials" extends S
@@ -58,15 +58,19 @@ export function printClientTypes(print: ServicePrint): void {
   );
 }
 
-function printInterface(
+/** An alias, and no interface that extends the type: compilers look into an alias only where it is used. */
+function printType(
   { f, service }: ServicePrint,
   name: string,
   base: Printable | undefined,
   doc: string,
 ): void {
-  const heritage = base === undefined ? "" : [" extends ", base];
   f.print(f.jsDoc(withDeprecation(service, doc)));
-  f.print`${f.export("interface", name)}${heritage} {}`;
+  if (base === undefined) {
+    f.print`${f.export("interface", name)} {}`;
+  } else {
+    f.print`${f.export("type", name)} = ${base};`;
+  }
   f.print();
 }
 

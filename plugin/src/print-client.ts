@@ -6,15 +6,13 @@ import { type Reach, slotsOf } from "./reach.js";
 
 /** Prints the types of a service's clients, and the function that makes them. */
 export function printClient(print: ServicePrint): void {
-  const { f, target, names, reach } = print;
+  const { f, target } = print;
   switch (target) {
     case "ts": {
-      const args = f.import("ServiceClientArgs", "connectrpc-auth", true);
-      const client = slotsOf(reach).length > 0 ? names.publicClient : names.client;
       printClientTypes(print);
       printFactoryDoc(print);
       printSignatures(print);
-      printImplementation(print, [": ", args], `: ${client}`);
+      printImplementation(print);
       break;
     }
     case "dts":
@@ -56,14 +54,22 @@ function printSignatures({ f, target, service, names, reach }: ServicePrint): vo
   }
 }
 
-function printImplementation(
-  { f, names }: ServicePrint,
-  argsType: Printable = "",
-  returnType = "",
-): void {
+/**
+ * In TypeScript, callers see the signatures above only. So the types here are
+ * the plainest that hold: the compiler compares them with each of these.
+ */
+function printImplementation({ f, target, names }: ServicePrint): void {
   const createServiceClient = f.import("createServiceClient", "connectrpc-auth");
-  f.print`${f.export("function", names.createClient)}(...args${argsType})${returnType} {`;
-  f.print`  return ${createServiceClient}(${names.policies}, args);`;
+  const typed = (name: string, type: string): Printable =>
+    target === "ts" ? [name, ": ", f.import(type, "connectrpc-auth", true)] : name.replace("?", "");
+  const parameters = [
+    ...[typed("transport", "ServiceTransport"), ", "],
+    ...[typed("options?", "TransportOptions"), ", "],
+    typed("auth?", "AuthOptions"),
+  ];
+  const returns = target === "ts" ? ": object" : "";
+  f.print`${f.export("function", names.createClient)}(${parameters})${returns} {`;
+  f.print`  return ${createServiceClient}(${names.policies}, transport, options, auth);`;
   f.print`}`;
   f.print();
 }

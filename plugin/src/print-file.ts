@@ -4,7 +4,13 @@ import { importService } from "./import-service.js";
 import { namesOf, outputName } from "./names.js";
 import { printClient } from "./print-client.js";
 import { printMethodLists } from "./print-method-lists.js";
-import { extensions, printPolicies, type ServicePrint, type Target } from "./print-service.js";
+import {
+  extensions,
+  printPolicies,
+  type ServicePrint,
+  type Target,
+  tupleIn,
+} from "./print-service.js";
 import { reachOf } from "./reach.js";
 import type { FileRules } from "./read-policies.js";
 import { withoutDirectives } from "./without-directives.js";
@@ -31,6 +37,7 @@ export function printFile(schema: Schema, rules: FileRules, target: Target): voi
   services.forEach(printPolicies);
   const tables = services.map(({ names }) => names.policies);
   const array = tables.length < 4 ? f.array(tables) : `[\n    ${tables.join(",\n    ")},\n  ]`;
-  printMethodLists(f, target, array, "this file");
+  const list = tables.length > 1 ? [array, tupleIn(target)] : array;
+  printMethodLists(f, target, list, "this file");
   services.forEach(printClient);
 }

@@ -5,7 +5,7 @@ import { importService } from "./import-service.js";
 import { namesOf, outputName } from "./names.js";
 import type { PluginOptions } from "./options.js";
 import { printMethodLists } from "./print-method-lists.js";
-import { extensions, type Target } from "./print-service.js";
+import { extensions, type Target, tupleIn } from "./print-service.js";
 import type { FileRules } from "./read-policies.js";
 
 /**
@@ -37,7 +37,7 @@ export function printIndex(
       for (const item of items) {
         f.print`  ${item},`;
       }
-      f.print`];`;
+      f.print`]${tupleIn(target)};`;
     }
     f.print();
   };

@@ -107,7 +107,7 @@ export const policies: readonly ServicePolicies[] = [
   SPolicies,
   SPolicies$1,
   RPolicies,
-];
+] as const;
 
 /**
  * All services, in the order of \`policies\`.
@@ -119,7 +119,7 @@ export const services: readonly DescService[] = [
   S,
   S$1,
   R,
-];
+] as const;
 
 /**
  * Methods of all services that a server leaves unauthenticated, as "package.Service/Method".

@@ -53,12 +53,13 @@ const internal = "option (connectum.auth.v1.method_auth) = { internal: true };";
 test("services named like an import, a type, a variable or a reserved word work", async () => {
   const names = [
     ...["Client", "Transport", "Auth", "AuthOptions", "AuthTransport", "Exact", "Slots"],
-    ...["Service", "ServicePolicies", "ServiceClientArgs", "TransportOptions", "definePolicies"],
+    ...["Service", "ServicePolicies", "ServiceTransport", "TransportOptions", "definePolicies"],
     ...[
       "createServiceClient",
       "getPublicMethods",
       "getInternalMethods",
-      "args",
+      "transport",
+      "options",
       "auth",
       "O",
       "A",

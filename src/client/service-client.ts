@@ -5,16 +5,10 @@ import { type AuthTransport, makeTransport, type TransportOptions } from "./auth
 import type { AuthOptions } from "./credentials-interceptor.js";
 
 /**
- * What generated factories take: a function that makes a transport, its
- * options and the credentials, or a transport that has credentials.
+ * What generated factories take first: a transport that has credentials, or a
+ * function that makes a transport of the options that follow it.
  */
-export type ServiceClientArgs =
-  | [
-      createTransport: (options: never) => Transport,
-      options: TransportOptions,
-      auth?: AuthOptions | undefined,
-    ]
-  | [transport: AuthTransport, options?: undefined, auth?: undefined];
+export type ServiceTransport = AuthTransport | ((options: never) => Transport);
 
 /**
  * What generated `createXClient` factories call: makes the client of a service
@@ -25,23 +19,25 @@ export type ServiceClientArgs =
  */
 export function createServiceClient<S extends DescService>(
   policies: ServicePolicies<S>,
-  [base, options, auth = {}]: ServiceClientArgs,
+  transport: ServiceTransport,
+  options?: TransportOptions,
+  auth: AuthOptions = {},
 ): Client<S> {
-  let transport: Transport;
   if (options) {
     // the types of the factories see to it that the function takes these options
-    const createTransport = base as (options: TransportOptions) => Transport;
-    transport = makeTransport(
+    const createTransport = transport as (options: TransportOptions) => Transport;
+    const made = makeTransport(
       createTransport,
       options,
       auth,
       ({ localName }) => policies.methods[localName as MethodNames<S>],
     );
-  } else if ("addPolicies" in Object(base)) {
-    base.addPolicies(policies);
-    transport = base;
-  } else {
+    return createClient(policies.service, made);
+  }
+  if (!("addPolicies" in Object(transport))) {
     throw new TypeError("pass options, or an AuthTransport");
   }
-  return createClient(policies.service, transport);
+  const shared = transport as AuthTransport;
+  shared.addPolicies(policies);
+  return createClient(policies.service, shared);
 }

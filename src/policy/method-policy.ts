@@ -26,11 +26,16 @@ export interface Requirements {
  */
 export type MethodPolicy =
   | { readonly kind: "public" }
-  | ({ readonly kind: "internal" } & Requirements)
-  | ({ readonly kind: "requires" } & Requirements)
+  | RestrictedPolicy<"internal">
+  | RestrictedPolicy<"requires">
   | { readonly kind: "authenticated" }
   | { readonly kind: "denied" }
   | { readonly kind: "unspecified" };
+
+/** Of this kind, with requirements. Compilers check tables faster against an interface than an intersection. */
+interface RestrictedPolicy<Kind> extends Requirements {
+  readonly kind: Kind;
+}
 
 /** A policy as it is written in a table: lists that are left out are empty. */
 export type MethodPolicyInit =

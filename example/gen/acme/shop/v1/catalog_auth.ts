@@ -2,7 +2,7 @@
 // @generated from file acme/shop/v1/catalog.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { CatalogService } from "./catalog_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -73,12 +73,12 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of CatalogService without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface CatalogServicePublicClient extends Pick<Client<typeof CatalogService>, "listProducts" | "watchPrice"> {}
+export type CatalogServicePublicClient = Pick<Client<typeof CatalogService>, "listProducts" | "watchPrice">;
 
 /**
  * A client of CatalogService with `credentials`: all of its methods.
  */
-export interface CatalogServiceClient extends Client<typeof CatalogService> {}
+export type CatalogServiceClient = Client<typeof CatalogService>;
 
 /**
  * What a client of CatalogService can call with the credentials named in `S`.
@@ -110,7 +110,7 @@ export function createCatalogServiceClient<O extends TransportOptions, const A e
  * Makes a client of acme.shop.v1.CatalogService on a transport that `createAuthTransport()` made.
  */
 export function createCatalogServiceClient<S extends string>(transport: AuthTransport<S>): CatalogServiceClientWith<S>;
-export function createCatalogServiceClient(...args: ServiceClientArgs): CatalogServicePublicClient {
-  return createServiceClient(CatalogServicePolicies, args);
+export function createCatalogServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(CatalogServicePolicies, transport, options, auth);
 }
 

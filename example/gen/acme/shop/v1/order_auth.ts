@@ -2,7 +2,7 @@
 // @generated from file acme/shop/v1/order.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { OrderService } from "./order_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -86,22 +86,22 @@ export interface OrderServicePublicClient {}
 /**
  * A client of OrderService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface OrderServiceUserClient extends Omit<Client<typeof OrderService>, "reserveStock" | "refundOrder"> {}
+export type OrderServiceUserClient = Omit<Client<typeof OrderService>, "reserveStock" | "refundOrder">;
 
 /**
  * A client of OrderService with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export interface OrderServiceInternalClient extends Omit<Client<typeof OrderService>,
+export type OrderServiceInternalClient = Omit<Client<typeof OrderService>,
   | "listMyOrders"
   | "askSupport"
   | "placeOrder"
   | "cancelOrder"
-> {}
+>;
 
 /**
  * A client of OrderService with both kinds of credentials: all of its methods.
  */
-export interface OrderServiceClient extends Client<typeof OrderService> {}
+export type OrderServiceClient = Client<typeof OrderService>;
 
 /**
  * What a client of OrderService can call with the credentials named in `S`.
@@ -135,7 +135,7 @@ export function createOrderServiceClient<O extends TransportOptions, const A ext
  * Makes a client of acme.shop.v1.OrderService on a transport that `createAuthTransport()` made.
  */
 export function createOrderServiceClient<S extends string>(transport: AuthTransport<S>): OrderServiceClientWith<S>;
-export function createOrderServiceClient(...args: ServiceClientArgs): OrderServicePublicClient {
-  return createServiceClient(OrderServicePolicies, args);
+export function createOrderServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(OrderServicePolicies, transport, options, auth);
 }
 

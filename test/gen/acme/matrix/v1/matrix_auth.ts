@@ -2,7 +2,7 @@
 // @generated from file acme/matrix/v1/matrix.proto (package acme.matrix.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { MatrixService } from "./matrix_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -225,27 +225,27 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of MatrixService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface MatrixServicePublicClient extends Pick<Client<typeof MatrixService>,
+export type MatrixServicePublicClient = Pick<Client<typeof MatrixService>,
   | "publicUnary"
   | "publicServer"
   | "publicClient"
   | "publicBidi"
-> {}
+>;
 
 /**
  * A client of MatrixService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface MatrixServiceUserClient extends Omit<Client<typeof MatrixService>,
+export type MatrixServiceUserClient = Omit<Client<typeof MatrixService>,
   | "internalUnary"
   | "internalServer"
   | "internalClient"
   | "internalBidi"
-> {}
+>;
 
 /**
  * A client of MatrixService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface MatrixServiceInternalClient extends Omit<Client<typeof MatrixService>,
+export type MatrixServiceInternalClient = Omit<Client<typeof MatrixService>,
   | "requiresUnary"
   | "requiresServer"
   | "requiresClient"
@@ -262,12 +262,12 @@ export interface MatrixServiceInternalClient extends Omit<Client<typeof MatrixSe
   | "unspecifiedServer"
   | "unspecifiedClient"
   | "unspecifiedBidi"
-> {}
+>;
 
 /**
  * A client of MatrixService with both kinds of credentials: all of its methods.
  */
-export interface MatrixServiceClient extends Client<typeof MatrixService> {}
+export type MatrixServiceClient = Client<typeof MatrixService>;
 
 /**
  * What a client of MatrixService can call with the credentials named in `S`.
@@ -307,7 +307,7 @@ export function createMatrixServiceClient<O extends TransportOptions, const A ex
  * Makes a client of acme.matrix.v1.MatrixService on a transport that `createAuthTransport()` made.
  */
 export function createMatrixServiceClient<S extends string>(transport: AuthTransport<S>): MatrixServiceClientWith<S>;
-export function createMatrixServiceClient(...args: ServiceClientArgs): MatrixServicePublicClient {
-  return createServiceClient(MatrixServicePolicies, args);
+export function createMatrixServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(MatrixServicePolicies, transport, options, auth);
 }
 

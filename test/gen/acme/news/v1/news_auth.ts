@@ -2,7 +2,7 @@
 // @generated from file acme/news/v1/news.proto (package acme.news.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthTransport, ServiceClientArgs, ServicePolicies, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, ServicePolicies, ServiceTransport, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { NewsService } from "./news_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -41,7 +41,7 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of NewsService. All of its methods are public: no credentials are needed.
  */
-export interface NewsServiceClient extends Client<typeof NewsService> {}
+export type NewsServiceClient = Client<typeof NewsService>;
 
 /**
  * Makes a client of acme.news.v1.NewsService: from any function that makes a Connect transport and its options.
@@ -64,7 +64,7 @@ export function createNewsServiceClient<O extends TransportOptions>(
  * Makes a client of acme.news.v1.NewsService on a transport that `createAuthTransport()` made.
  */
 export function createNewsServiceClient(transport: AuthTransport): NewsServiceClient;
-export function createNewsServiceClient(...args: ServiceClientArgs): NewsServiceClient {
-  return createServiceClient(NewsServicePolicies, args);
+export function createNewsServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(NewsServicePolicies, transport, options, auth);
 }
 

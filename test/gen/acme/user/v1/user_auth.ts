@@ -2,7 +2,7 @@
 // @generated from file acme/user/v1/user.proto (package acme.user.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { UserService } from "./user_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -65,22 +65,22 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of UserService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface UserServicePublicClient extends Pick<Client<typeof UserService>, "getProfile"> {}
+export type UserServicePublicClient = Pick<Client<typeof UserService>, "getProfile">;
 
 /**
  * A client of UserService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface UserServiceUserClient extends Omit<Client<typeof UserService>, "reindex"> {}
+export type UserServiceUserClient = Omit<Client<typeof UserService>, "reindex">;
 
 /**
  * A client of UserService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface UserServiceInternalClient extends Omit<Client<typeof UserService>, "deleteUser" | "whoAmI"> {}
+export type UserServiceInternalClient = Omit<Client<typeof UserService>, "deleteUser" | "whoAmI">;
 
 /**
  * A client of UserService with both kinds of credentials: all of its methods.
  */
-export interface UserServiceClient extends Client<typeof UserService> {}
+export type UserServiceClient = Client<typeof UserService>;
 
 /**
  * What a client of UserService can call with the credentials named in `S`.
@@ -115,7 +115,7 @@ export function createUserServiceClient<O extends TransportOptions, const A exte
  * Makes a client of acme.user.v1.UserService on a transport that `createAuthTransport()` made.
  */
 export function createUserServiceClient<S extends string>(transport: AuthTransport<S>): UserServiceClientWith<S>;
-export function createUserServiceClient(...args: ServiceClientArgs): UserServicePublicClient {
-  return createServiceClient(UserServicePolicies, args);
+export function createUserServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(UserServicePolicies, transport, options, auth);
 }
 

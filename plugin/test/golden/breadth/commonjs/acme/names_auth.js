@@ -551,8 +551,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-function createclassClient(...args) {
-  return createServiceClient(classPolicies, args);
+function createclassClient(transport, options, auth) {
+  return createServiceClient(classPolicies, transport, options, auth);
 }
 
 /**
@@ -566,8 +566,8 @@ function createclassClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-function createObjectClient(...args) {
-  return createServiceClient(ObjectPolicies, args);
+function createObjectClient(transport, options, auth) {
+  return createServiceClient(ObjectPolicies, transport, options, auth);
 }
 
 /**
@@ -581,8 +581,8 @@ function createObjectClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-function createPromiseClient(...args) {
-  return createServiceClient(PromisePolicies, args);
+function createPromiseClient(transport, options, auth) {
+  return createServiceClient(PromisePolicies, transport, options, auth);
 }
 
 /**
@@ -596,8 +596,8 @@ function createPromiseClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-function createundefinedClient(...args) {
-  return createServiceClient(undefinedPolicies, args);
+function createundefinedClient(transport, options, auth) {
+  return createServiceClient(undefinedPolicies, transport, options, auth);
 }
 
 /**
@@ -611,8 +611,8 @@ function createundefinedClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-function createstringClient(...args) {
-  return createServiceClient(stringPolicies, args);
+function createstringClient(transport, options, auth) {
+  return createServiceClient(stringPolicies, transport, options, auth);
 }
 
 /**
@@ -626,8 +626,8 @@ function createstringClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-function create__proto__Client(...args) {
-  return createServiceClient(__proto__Policies, args);
+function create__proto__Client(transport, options, auth) {
+  return createServiceClient(__proto__Policies, transport, options, auth);
 }
 
 /**
@@ -641,8 +641,8 @@ function create__proto__Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-function createconstructorClient(...args) {
-  return createServiceClient(constructorPolicies, args);
+function createconstructorClient(transport, options, auth) {
+  return createServiceClient(constructorPolicies, transport, options, auth);
 }
 
 /**
@@ -656,8 +656,8 @@ function createconstructorClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-function createClientClient(...args) {
-  return createServiceClient(ClientPolicies, args);
+function createClientClient(transport, options, auth) {
+  return createServiceClient(ClientPolicies, transport, options, auth);
 }
 
 /**
@@ -671,8 +671,8 @@ function createClientClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-function createargsClient(...args) {
-  return createServiceClient(argsPolicies, args);
+function createargsClient(transport, options, auth) {
+  return createServiceClient(argsPolicies, transport, options, auth);
 }
 
 /**
@@ -686,8 +686,8 @@ function createargsClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-function createuserClient(...args) {
-  return createServiceClient(userPolicies, args);
+function createuserClient(transport, options, auth) {
+  return createServiceClient(userPolicies, transport, options, auth);
 }
 
 /**
@@ -701,8 +701,8 @@ function createuserClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-function createUserClient(...args) {
-  return createServiceClient(UserPolicies, args);
+function createUserClient(transport, options, auth) {
+  return createServiceClient(UserPolicies, transport, options, auth);
 }
 
 /**
@@ -716,8 +716,8 @@ function createUserClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-function createUSERClient(...args) {
-  return createServiceClient(USERPolicies, args);
+function createUSERClient(transport, options, auth) {
+  return createServiceClient(USERPolicies, transport, options, auth);
 }
 
 /**
@@ -731,8 +731,8 @@ function createUSERClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-function create_Client(...args) {
-  return createServiceClient(_Policies, args);
+function create_Client(transport, options, auth) {
+  return createServiceClient(_Policies, transport, options, auth);
 }
 
 /**
@@ -746,8 +746,8 @@ function create_Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-function create__Client(...args) {
-  return createServiceClient(__Policies, args);
+function create__Client(transport, options, auth) {
+  return createServiceClient(__Policies, transport, options, auth);
 }
 
 /**
@@ -761,8 +761,8 @@ function create__Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-function createa1Client(...args) {
-  return createServiceClient(a1Policies, args);
+function createa1Client(transport, options, auth) {
+  return createServiceClient(a1Policies, transport, options, auth);
 }
 
 /**
@@ -776,8 +776,8 @@ function createa1Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-function createsnake_case_1Client(...args) {
-  return createServiceClient(snake_case_1Policies, args);
+function createsnake_case_1Client(transport, options, auth) {
+  return createServiceClient(snake_case_1Policies, transport, options, auth);
 }
 
 /**
@@ -794,8 +794,8 @@ function createsnake_case_1Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
+function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(transport, options, auth) {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, transport, options, auth);
 }
 
 /**
@@ -817,8 +817,8 @@ function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameN
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-function createMethodsClient(...args) {
-  return createServiceClient(MethodsPolicies, args);
+function createMethodsClient(transport, options, auth) {
+  return createServiceClient(MethodsPolicies, transport, options, auth);
 }
 
 

@@ -32,12 +32,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Comments without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface CommentsPublicClient extends Pick<Client<typeof Comments>, "unicode"> {}
+export type CommentsPublicClient = Pick<Client<typeof Comments>, "unicode">;
 
 /**
  * A client of Comments with `credentials`: all of its methods.
  */
-export interface CommentsClient extends Client<typeof Comments> {}
+export type CommentsClient = Client<typeof Comments>;
 
 /**
  * What a client of Comments can call with the credentials named in `S`.

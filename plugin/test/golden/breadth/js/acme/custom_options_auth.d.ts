@@ -29,7 +29,7 @@ export interface CustomPublicClient {}
 /**
  * A client of Custom with `credentials`: all of its methods.
  */
-export interface CustomClient extends Client<typeof Custom> {}
+export type CustomClient = Client<typeof Custom>;
 
 /**
  * What a client of Custom can call with the credentials named in `S`.

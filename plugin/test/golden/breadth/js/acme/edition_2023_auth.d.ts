@@ -25,12 +25,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Edition2023 without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface Edition2023PublicClient extends Pick<Client<typeof Edition2023>, "open"> {}
+export type Edition2023PublicClient = Pick<Client<typeof Edition2023>, "open">;
 
 /**
  * A client of Edition2023 with `credentials`: all of its methods.
  */
-export interface Edition2023Client extends Client<typeof Edition2023> {}
+export type Edition2023Client = Client<typeof Edition2023>;
 
 /**
  * What a client of Edition2023 can call with the credentials named in `S`.

@@ -29,17 +29,17 @@ export interface Edition2024PublicClient {}
 /**
  * A client of Edition2024 with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface Edition2024UserClient extends Omit<Client<typeof Edition2024>, "sync"> {}
+export type Edition2024UserClient = Omit<Client<typeof Edition2024>, "sync">;
 
 /**
  * A client of Edition2024 with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export interface Edition2024InternalClient extends Omit<Client<typeof Edition2024>, "read" | "write"> {}
+export type Edition2024InternalClient = Omit<Client<typeof Edition2024>, "read" | "write">;
 
 /**
  * A client of Edition2024 with both kinds of credentials: all of its methods.
  */
-export interface Edition2024Client extends Client<typeof Edition2024> {}
+export type Edition2024Client = Client<typeof Edition2024>;
 
 /**
  * What a client of Edition2024 can call with the credentials named in `S`.

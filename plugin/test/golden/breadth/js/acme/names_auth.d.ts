@@ -109,7 +109,7 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of class. All of its methods are public: no credentials are needed.
  */
-export interface classClient extends Client$1<typeof class$> {}
+export type classClient = Client$1<typeof class$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.class: from any function that makes a Connect transport and its options.
@@ -134,7 +134,7 @@ export declare function createclassClient(transport: AuthTransport): classClient
 /**
  * A client of Object. All of its methods are public: no credentials are needed.
  */
-export interface ObjectClient extends Client$1<typeof Object$> {}
+export type ObjectClient = Client$1<typeof Object$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -159,7 +159,7 @@ export declare function createObjectClient(transport: AuthTransport): ObjectClie
 /**
  * A client of Promise. All of its methods are public: no credentials are needed.
  */
-export interface PromiseClient extends Client$1<typeof Promise> {}
+export type PromiseClient = Client$1<typeof Promise>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -184,7 +184,7 @@ export declare function createPromiseClient(transport: AuthTransport): PromiseCl
 /**
  * A client of undefined. All of its methods are public: no credentials are needed.
  */
-export interface undefinedClient extends Client$1<typeof undefined> {}
+export type undefinedClient = Client$1<typeof undefined>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -209,7 +209,7 @@ export declare function createundefinedClient(transport: AuthTransport): undefin
 /**
  * A client of string. All of its methods are public: no credentials are needed.
  */
-export interface stringClient extends Client$1<typeof string$> {}
+export type stringClient = Client$1<typeof string$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -234,7 +234,7 @@ export declare function createstringClient(transport: AuthTransport): stringClie
 /**
  * A client of __proto__. All of its methods are public: no credentials are needed.
  */
-export interface __proto__Client extends Client$1<typeof __proto__> {}
+export type __proto__Client = Client$1<typeof __proto__>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -259,7 +259,7 @@ export declare function create__proto__Client(transport: AuthTransport): __proto
 /**
  * A client of constructor. All of its methods are public: no credentials are needed.
  */
-export interface constructorClient extends Client$1<typeof constructor> {}
+export type constructorClient = Client$1<typeof constructor>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -284,7 +284,7 @@ export declare function createconstructorClient(transport: AuthTransport): const
 /**
  * A client of Client. All of its methods are public: no credentials are needed.
  */
-export interface ClientClient extends Client$1<typeof Client> {}
+export type ClientClient = Client$1<typeof Client>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -309,7 +309,7 @@ export declare function createClientClient(transport: AuthTransport): ClientClie
 /**
  * A client of args. All of its methods are public: no credentials are needed.
  */
-export interface argsClient extends Client$1<typeof args> {}
+export type argsClient = Client$1<typeof args>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -334,7 +334,7 @@ export declare function createargsClient(transport: AuthTransport): argsClient;
 /**
  * A client of user. All of its methods are public: no credentials are needed.
  */
-export interface userClient extends Client$1<typeof user> {}
+export type userClient = Client$1<typeof user>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -359,7 +359,7 @@ export declare function createuserClient(transport: AuthTransport): userClient;
 /**
  * A client of User. All of its methods are public: no credentials are needed.
  */
-export interface UserClient extends Client$1<typeof User> {}
+export type UserClient = Client$1<typeof User>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -384,7 +384,7 @@ export declare function createUserClient(transport: AuthTransport): UserClient;
 /**
  * A client of USER. All of its methods are public: no credentials are needed.
  */
-export interface USERClient extends Client$1<typeof USER> {}
+export type USERClient = Client$1<typeof USER>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -409,7 +409,7 @@ export declare function createUSERClient(transport: AuthTransport): USERClient;
 /**
  * A client of _. All of its methods are public: no credentials are needed.
  */
-export interface _Client extends Client$1<typeof _> {}
+export type _Client = Client$1<typeof _>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -434,7 +434,7 @@ export declare function create_Client(transport: AuthTransport): _Client;
 /**
  * A client of __. All of its methods are public: no credentials are needed.
  */
-export interface __Client extends Client$1<typeof __> {}
+export type __Client = Client$1<typeof __>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -459,7 +459,7 @@ export declare function create__Client(transport: AuthTransport): __Client;
 /**
  * A client of a1. All of its methods are public: no credentials are needed.
  */
-export interface a1Client extends Client$1<typeof a1> {}
+export type a1Client = Client$1<typeof a1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -484,7 +484,7 @@ export declare function createa1Client(transport: AuthTransport): a1Client;
 /**
  * A client of snake_case_1. All of its methods are public: no credentials are needed.
  */
-export interface snake_case_1Client extends Client$1<typeof snake_case_1> {}
+export type snake_case_1Client = Client$1<typeof snake_case_1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -514,7 +514,7 @@ export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNam
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName with `credentials`: all of its methods.
  */
-export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient extends Client$1<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName> {}
+export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = Client$1<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
 
 /**
  * What a client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName can call with the credentials named in `S`.
@@ -548,7 +548,7 @@ export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNa
 /**
  * A client of Methods without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface MethodsPublicClient extends Pick<Client$1<typeof Methods>,
+export type MethodsPublicClient = Pick<Client$1<typeof Methods>,
   | "class"
   | "function"
   | "promise"
@@ -561,12 +561,12 @@ export interface MethodsPublicClient extends Pick<Client$1<typeof Methods>,
   | "get_user"
   | "gETInvoice"
   | "a__b"
-> {}
+>;
 
 /**
  * A client of Methods with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface MethodsUserClient extends Omit<Client$1<typeof Methods>,
+export type MethodsUserClient = Omit<Client$1<typeof Methods>,
   | "enum"
   | "object"
   | "naN"
@@ -579,12 +579,12 @@ export interface MethodsUserClient extends Omit<Client$1<typeof Methods>,
   | "gET"
   | "_a"
   | "longNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName"
-> {}
+>;
 
 /**
  * A client of Methods with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface MethodsInternalClient extends Omit<Client$1<typeof Methods>,
+export type MethodsInternalClient = Omit<Client$1<typeof Methods>,
   | "default"
   | "null"
   | "undefined"
@@ -597,12 +597,12 @@ export interface MethodsInternalClient extends Omit<Client$1<typeof Methods>,
   | "get_Order"
   | "a1"
   | "ab_C1d"
-> {}
+>;
 
 /**
  * A client of Methods with both kinds of credentials: all of its methods.
  */
-export interface MethodsClient extends Client$1<typeof Methods> {}
+export type MethodsClient = Client$1<typeof Methods>;
 
 /**
  * What a client of Methods can call with the credentials named in `S`.

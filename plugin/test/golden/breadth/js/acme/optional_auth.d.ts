@@ -24,12 +24,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Optional without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface OptionalPublicClient extends Pick<Client<typeof Optional>, "open"> {}
+export type OptionalPublicClient = Pick<Client<typeof Optional>, "open">;
 
 /**
  * A client of Optional with `credentials`: all of its methods.
  */
-export interface OptionalClient extends Client<typeof Optional> {}
+export type OptionalClient = Client<typeof Optional>;
 
 /**
  * What a client of Optional can call with the credentials named in `S`.

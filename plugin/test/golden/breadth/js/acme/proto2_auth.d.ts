@@ -24,12 +24,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Proto2 without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface Proto2PublicClient extends Pick<Client<typeof Proto2>, "open"> {}
+export type Proto2PublicClient = Pick<Client<typeof Proto2>, "open">;
 
 /**
  * A client of Proto2 with `credentials`: all of its methods.
  */
-export interface Proto2Client extends Client<typeof Proto2> {}
+export type Proto2Client = Client<typeof Proto2>;
 
 /**
  * What a client of Proto2 can call with the credentials named in `S`.

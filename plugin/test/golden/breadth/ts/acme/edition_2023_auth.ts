@@ -3,7 +3,7 @@
 // option features.field_presence = IMPLICIT;
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Edition2023 } from "./edition_2023_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -52,12 +52,12 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of Edition2023 without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface Edition2023PublicClient extends Pick<Client<typeof Edition2023>, "open"> {}
+export type Edition2023PublicClient = Pick<Client<typeof Edition2023>, "open">;
 
 /**
  * A client of Edition2023 with `credentials`: all of its methods.
  */
-export interface Edition2023Client extends Client<typeof Edition2023> {}
+export type Edition2023Client = Client<typeof Edition2023>;
 
 /**
  * What a client of Edition2023 can call with the credentials named in `S`.
@@ -87,7 +87,7 @@ export function createEdition2023Client<O extends TransportOptions, const A exte
  * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
  */
 export function createEdition2023Client<S extends string>(transport: AuthTransport<S>): Edition2023ClientWith<S>;
-export function createEdition2023Client(...args: ServiceClientArgs): Edition2023PublicClient {
-  return createServiceClient(Edition2023Policies, args);
+export function createEdition2023Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(Edition2023Policies, transport, options, auth);
 }
 

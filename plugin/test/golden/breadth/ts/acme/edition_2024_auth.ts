@@ -2,7 +2,7 @@
 // @generated from file acme/edition_2024.proto (package acme.edition2024, edition 2024)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Edition2024 } from "./edition_2024_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -56,17 +56,17 @@ export interface Edition2024PublicClient {}
 /**
  * A client of Edition2024 with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface Edition2024UserClient extends Omit<Client<typeof Edition2024>, "sync"> {}
+export type Edition2024UserClient = Omit<Client<typeof Edition2024>, "sync">;
 
 /**
  * A client of Edition2024 with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export interface Edition2024InternalClient extends Omit<Client<typeof Edition2024>, "read" | "write"> {}
+export type Edition2024InternalClient = Omit<Client<typeof Edition2024>, "read" | "write">;
 
 /**
  * A client of Edition2024 with both kinds of credentials: all of its methods.
  */
-export interface Edition2024Client extends Client<typeof Edition2024> {}
+export type Edition2024Client = Client<typeof Edition2024>;
 
 /**
  * What a client of Edition2024 can call with the credentials named in `S`.
@@ -98,7 +98,7 @@ export function createEdition2024Client<O extends TransportOptions, const A exte
  * Makes a client of acme.edition2024.Edition2024 on a transport that `createAuthTransport()` made.
  */
 export function createEdition2024Client<S extends string>(transport: AuthTransport<S>): Edition2024ClientWith<S>;
-export function createEdition2024Client(...args: ServiceClientArgs): Edition2024PublicClient {
-  return createServiceClient(Edition2024Policies, args);
+export function createEdition2024Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(Edition2024Policies, transport, options, auth);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/names.proto (package acme.names.class.__proto__.default, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
 import type { Client as Client$1, Transport } from "@connectrpc/connect";
@@ -510,7 +510,7 @@ export function getPublicMethods(): readonly string[] {
     snake_case_1Policies,
     LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
     MethodsPolicies,
-  ]);
+  ] as const);
 }
 
 /**
@@ -536,13 +536,13 @@ export function getInternalMethods(): readonly string[] {
     snake_case_1Policies,
     LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
     MethodsPolicies,
-  ]);
+  ] as const);
 }
 
 /**
  * A client of class. All of its methods are public: no credentials are needed.
  */
-export interface classClient extends Client$1<typeof class$> {}
+export type classClient = Client$1<typeof class$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.class: from any function that makes a Connect transport and its options.
@@ -563,14 +563,14 @@ export function createclassClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.class on a transport that `createAuthTransport()` made.
  */
 export function createclassClient(transport: AuthTransport): classClient;
-export function createclassClient(...args: ServiceClientArgs): classClient {
-  return createServiceClient(classPolicies, args);
+export function createclassClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(classPolicies, transport, options, auth);
 }
 
 /**
  * A client of Object. All of its methods are public: no credentials are needed.
  */
-export interface ObjectClient extends Client$1<typeof Object$> {}
+export type ObjectClient = Client$1<typeof Object$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -591,14 +591,14 @@ export function createObjectClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.Object on a transport that `createAuthTransport()` made.
  */
 export function createObjectClient(transport: AuthTransport): ObjectClient;
-export function createObjectClient(...args: ServiceClientArgs): ObjectClient {
-  return createServiceClient(ObjectPolicies, args);
+export function createObjectClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(ObjectPolicies, transport, options, auth);
 }
 
 /**
  * A client of Promise. All of its methods are public: no credentials are needed.
  */
-export interface PromiseClient extends Client$1<typeof Promise> {}
+export type PromiseClient = Client$1<typeof Promise>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -619,14 +619,14 @@ export function createPromiseClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.Promise on a transport that `createAuthTransport()` made.
  */
 export function createPromiseClient(transport: AuthTransport): PromiseClient;
-export function createPromiseClient(...args: ServiceClientArgs): PromiseClient {
-  return createServiceClient(PromisePolicies, args);
+export function createPromiseClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(PromisePolicies, transport, options, auth);
 }
 
 /**
  * A client of undefined. All of its methods are public: no credentials are needed.
  */
-export interface undefinedClient extends Client$1<typeof undefined> {}
+export type undefinedClient = Client$1<typeof undefined>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -647,14 +647,14 @@ export function createundefinedClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.undefined on a transport that `createAuthTransport()` made.
  */
 export function createundefinedClient(transport: AuthTransport): undefinedClient;
-export function createundefinedClient(...args: ServiceClientArgs): undefinedClient {
-  return createServiceClient(undefinedPolicies, args);
+export function createundefinedClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(undefinedPolicies, transport, options, auth);
 }
 
 /**
  * A client of string. All of its methods are public: no credentials are needed.
  */
-export interface stringClient extends Client$1<typeof string$> {}
+export type stringClient = Client$1<typeof string$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -675,14 +675,14 @@ export function createstringClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.string on a transport that `createAuthTransport()` made.
  */
 export function createstringClient(transport: AuthTransport): stringClient;
-export function createstringClient(...args: ServiceClientArgs): stringClient {
-  return createServiceClient(stringPolicies, args);
+export function createstringClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(stringPolicies, transport, options, auth);
 }
 
 /**
  * A client of __proto__. All of its methods are public: no credentials are needed.
  */
-export interface __proto__Client extends Client$1<typeof __proto__> {}
+export type __proto__Client = Client$1<typeof __proto__>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -703,14 +703,14 @@ export function create__proto__Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.__proto__ on a transport that `createAuthTransport()` made.
  */
 export function create__proto__Client(transport: AuthTransport): __proto__Client;
-export function create__proto__Client(...args: ServiceClientArgs): __proto__Client {
-  return createServiceClient(__proto__Policies, args);
+export function create__proto__Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(__proto__Policies, transport, options, auth);
 }
 
 /**
  * A client of constructor. All of its methods are public: no credentials are needed.
  */
-export interface constructorClient extends Client$1<typeof constructor> {}
+export type constructorClient = Client$1<typeof constructor>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -731,14 +731,14 @@ export function createconstructorClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.constructor on a transport that `createAuthTransport()` made.
  */
 export function createconstructorClient(transport: AuthTransport): constructorClient;
-export function createconstructorClient(...args: ServiceClientArgs): constructorClient {
-  return createServiceClient(constructorPolicies, args);
+export function createconstructorClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(constructorPolicies, transport, options, auth);
 }
 
 /**
  * A client of Client. All of its methods are public: no credentials are needed.
  */
-export interface ClientClient extends Client$1<typeof Client> {}
+export type ClientClient = Client$1<typeof Client>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -759,14 +759,14 @@ export function createClientClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.Client on a transport that `createAuthTransport()` made.
  */
 export function createClientClient(transport: AuthTransport): ClientClient;
-export function createClientClient(...args: ServiceClientArgs): ClientClient {
-  return createServiceClient(ClientPolicies, args);
+export function createClientClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(ClientPolicies, transport, options, auth);
 }
 
 /**
  * A client of args. All of its methods are public: no credentials are needed.
  */
-export interface argsClient extends Client$1<typeof args> {}
+export type argsClient = Client$1<typeof args>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -787,14 +787,14 @@ export function createargsClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.args on a transport that `createAuthTransport()` made.
  */
 export function createargsClient(transport: AuthTransport): argsClient;
-export function createargsClient(...args: ServiceClientArgs): argsClient {
-  return createServiceClient(argsPolicies, args);
+export function createargsClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(argsPolicies, transport, options, auth);
 }
 
 /**
  * A client of user. All of its methods are public: no credentials are needed.
  */
-export interface userClient extends Client$1<typeof user> {}
+export type userClient = Client$1<typeof user>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -815,14 +815,14 @@ export function createuserClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.user on a transport that `createAuthTransport()` made.
  */
 export function createuserClient(transport: AuthTransport): userClient;
-export function createuserClient(...args: ServiceClientArgs): userClient {
-  return createServiceClient(userPolicies, args);
+export function createuserClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(userPolicies, transport, options, auth);
 }
 
 /**
  * A client of User. All of its methods are public: no credentials are needed.
  */
-export interface UserClient extends Client$1<typeof User> {}
+export type UserClient = Client$1<typeof User>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -843,14 +843,14 @@ export function createUserClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.User on a transport that `createAuthTransport()` made.
  */
 export function createUserClient(transport: AuthTransport): UserClient;
-export function createUserClient(...args: ServiceClientArgs): UserClient {
-  return createServiceClient(UserPolicies, args);
+export function createUserClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(UserPolicies, transport, options, auth);
 }
 
 /**
  * A client of USER. All of its methods are public: no credentials are needed.
  */
-export interface USERClient extends Client$1<typeof USER> {}
+export type USERClient = Client$1<typeof USER>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -871,14 +871,14 @@ export function createUSERClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.USER on a transport that `createAuthTransport()` made.
  */
 export function createUSERClient(transport: AuthTransport): USERClient;
-export function createUSERClient(...args: ServiceClientArgs): USERClient {
-  return createServiceClient(USERPolicies, args);
+export function createUSERClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(USERPolicies, transport, options, auth);
 }
 
 /**
  * A client of _. All of its methods are public: no credentials are needed.
  */
-export interface _Client extends Client$1<typeof _> {}
+export type _Client = Client$1<typeof _>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -899,14 +899,14 @@ export function create_Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default._ on a transport that `createAuthTransport()` made.
  */
 export function create_Client(transport: AuthTransport): _Client;
-export function create_Client(...args: ServiceClientArgs): _Client {
-  return createServiceClient(_Policies, args);
+export function create_Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(_Policies, transport, options, auth);
 }
 
 /**
  * A client of __. All of its methods are public: no credentials are needed.
  */
-export interface __Client extends Client$1<typeof __> {}
+export type __Client = Client$1<typeof __>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -927,14 +927,14 @@ export function create__Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.__ on a transport that `createAuthTransport()` made.
  */
 export function create__Client(transport: AuthTransport): __Client;
-export function create__Client(...args: ServiceClientArgs): __Client {
-  return createServiceClient(__Policies, args);
+export function create__Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(__Policies, transport, options, auth);
 }
 
 /**
  * A client of a1. All of its methods are public: no credentials are needed.
  */
-export interface a1Client extends Client$1<typeof a1> {}
+export type a1Client = Client$1<typeof a1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -955,14 +955,14 @@ export function createa1Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.a1 on a transport that `createAuthTransport()` made.
  */
 export function createa1Client(transport: AuthTransport): a1Client;
-export function createa1Client(...args: ServiceClientArgs): a1Client {
-  return createServiceClient(a1Policies, args);
+export function createa1Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(a1Policies, transport, options, auth);
 }
 
 /**
  * A client of snake_case_1. All of its methods are public: no credentials are needed.
  */
-export interface snake_case_1Client extends Client$1<typeof snake_case_1> {}
+export type snake_case_1Client = Client$1<typeof snake_case_1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -983,8 +983,8 @@ export function createsnake_case_1Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.snake_case_1 on a transport that `createAuthTransport()` made.
  */
 export function createsnake_case_1Client(transport: AuthTransport): snake_case_1Client;
-export function createsnake_case_1Client(...args: ServiceClientArgs): snake_case_1Client {
-  return createServiceClient(snake_case_1Policies, args);
+export function createsnake_case_1Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(snake_case_1Policies, transport, options, auth);
 }
 
 /**
@@ -995,7 +995,7 @@ export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNam
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName with `credentials`: all of its methods.
  */
-export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient extends Client$1<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName> {}
+export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = Client$1<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
 
 /**
  * What a client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName can call with the credentials named in `S`.
@@ -1025,14 +1025,14 @@ export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNa
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
  */
 export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<S extends string>(transport: AuthTransport<S>): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S>;
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args: ServiceClientArgs): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, transport, options, auth);
 }
 
 /**
  * A client of Methods without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface MethodsPublicClient extends Pick<Client$1<typeof Methods>,
+export type MethodsPublicClient = Pick<Client$1<typeof Methods>,
   | "class"
   | "function"
   | "promise"
@@ -1045,12 +1045,12 @@ export interface MethodsPublicClient extends Pick<Client$1<typeof Methods>,
   | "get_user"
   | "gETInvoice"
   | "a__b"
-> {}
+>;
 
 /**
  * A client of Methods with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface MethodsUserClient extends Omit<Client$1<typeof Methods>,
+export type MethodsUserClient = Omit<Client$1<typeof Methods>,
   | "enum"
   | "object"
   | "naN"
@@ -1063,12 +1063,12 @@ export interface MethodsUserClient extends Omit<Client$1<typeof Methods>,
   | "gET"
   | "_a"
   | "longNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName"
-> {}
+>;
 
 /**
  * A client of Methods with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface MethodsInternalClient extends Omit<Client$1<typeof Methods>,
+export type MethodsInternalClient = Omit<Client$1<typeof Methods>,
   | "default"
   | "null"
   | "undefined"
@@ -1081,12 +1081,12 @@ export interface MethodsInternalClient extends Omit<Client$1<typeof Methods>,
   | "get_Order"
   | "a1"
   | "ab_C1d"
-> {}
+>;
 
 /**
  * A client of Methods with both kinds of credentials: all of its methods.
  */
-export interface MethodsClient extends Client$1<typeof Methods> {}
+export type MethodsClient = Client$1<typeof Methods>;
 
 /**
  * What a client of Methods can call with the credentials named in `S`.
@@ -1123,7 +1123,7 @@ export function createMethodsClient<O extends TransportOptions, const A extends 
  * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
  */
 export function createMethodsClient<S extends string>(transport: AuthTransport<S>): MethodsClientWith<S>;
-export function createMethodsClient(...args: ServiceClientArgs): MethodsPublicClient {
-  return createServiceClient(MethodsPolicies, args);
+export function createMethodsClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(MethodsPolicies, transport, options, auth);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/optional.proto (package acme.optional, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Optional } from "./optional_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -47,12 +47,12 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of Optional without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface OptionalPublicClient extends Pick<Client<typeof Optional>, "open"> {}
+export type OptionalPublicClient = Pick<Client<typeof Optional>, "open">;
 
 /**
  * A client of Optional with `credentials`: all of its methods.
  */
-export interface OptionalClient extends Client<typeof Optional> {}
+export type OptionalClient = Client<typeof Optional>;
 
 /**
  * What a client of Optional can call with the credentials named in `S`.
@@ -82,7 +82,7 @@ export function createOptionalClient<O extends TransportOptions, const A extends
  * Makes a client of acme.optional.Optional on a transport that `createAuthTransport()` made.
  */
 export function createOptionalClient<S extends string>(transport: AuthTransport<S>): OptionalClientWith<S>;
-export function createOptionalClient(...args: ServiceClientArgs): OptionalPublicClient {
-  return createServiceClient(OptionalPolicies, args);
+export function createOptionalClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(OptionalPolicies, transport, options, auth);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/proto2.proto (package acme.proto2, syntax proto2)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Proto2 } from "./proto2_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -45,12 +45,12 @@ export function getInternalMethods(): readonly string[] {
 /**
  * A client of Proto2 without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface Proto2PublicClient extends Pick<Client<typeof Proto2>, "open"> {}
+export type Proto2PublicClient = Pick<Client<typeof Proto2>, "open">;
 
 /**
  * A client of Proto2 with `credentials`: all of its methods.
  */
-export interface Proto2Client extends Client<typeof Proto2> {}
+export type Proto2Client = Client<typeof Proto2>;
 
 /**
  * What a client of Proto2 can call with the credentials named in `S`.
@@ -80,7 +80,7 @@ export function createProto2Client<O extends TransportOptions, const A extends A
  * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
  */
 export function createProto2Client<S extends string>(transport: AuthTransport<S>): Proto2ClientWith<S>;
-export function createProto2Client(...args: ServiceClientArgs): Proto2PublicClient {
-  return createServiceClient(Proto2Policies, args);
+export function createProto2Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(Proto2Policies, transport, options, auth);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/shop/shop.proto (package acme.shop, edition 2023)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Shop, Till } from "./shop_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -59,14 +59,14 @@ export const ShopPolicies: ServicePolicies<typeof Shop> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([TillPolicies, ShopPolicies]);
+  return getPublicMethods$1([TillPolicies, ShopPolicies] as const);
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([TillPolicies, ShopPolicies]);
+  return getInternalMethods$1([TillPolicies, ShopPolicies] as const);
 }
 
 /**
@@ -77,7 +77,7 @@ export interface TillPublicClient {}
 /**
  * A client of Till with `credentials`: all of its methods.
  */
-export interface TillClient extends Client<typeof Till> {}
+export type TillClient = Client<typeof Till>;
 
 /**
  * What a client of Till can call with the credentials named in `S`.
@@ -106,29 +106,29 @@ export function createTillClient<O extends TransportOptions, const A extends Aut
  * Makes a client of acme.shop.Till on a transport that `createAuthTransport()` made.
  */
 export function createTillClient<S extends string>(transport: AuthTransport<S>): TillClientWith<S>;
-export function createTillClient(...args: ServiceClientArgs): TillPublicClient {
-  return createServiceClient(TillPolicies, args);
+export function createTillClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(TillPolicies, transport, options, auth);
 }
 
 /**
  * A client of Shop without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface ShopPublicClient extends Pick<Client<typeof Shop>, "browse"> {}
+export type ShopPublicClient = Pick<Client<typeof Shop>, "browse">;
 
 /**
  * A client of Shop with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface ShopUserClient extends Omit<Client<typeof Shop>, "restock"> {}
+export type ShopUserClient = Omit<Client<typeof Shop>, "restock">;
 
 /**
  * A client of Shop with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface ShopInternalClient extends Omit<Client<typeof Shop>, "buy" | "refund"> {}
+export type ShopInternalClient = Omit<Client<typeof Shop>, "buy" | "refund">;
 
 /**
  * A client of Shop with both kinds of credentials: all of its methods.
  */
-export interface ShopClient extends Client<typeof Shop> {}
+export type ShopClient = Client<typeof Shop>;
 
 /**
  * What a client of Shop can call with the credentials named in `S`.
@@ -161,7 +161,7 @@ export function createShopClient<O extends TransportOptions, const A extends Aut
  * Makes a client of acme.shop.Shop on a transport that `createAuthTransport()` made.
  */
 export function createShopClient<S extends string>(transport: AuthTransport<S>): ShopClientWith<S>;
-export function createShopClient(...args: ServiceClientArgs): ShopPublicClient {
-  return createServiceClient(ShopPolicies, args);
+export function createShopClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(ShopPolicies, transport, options, auth);
 }
 

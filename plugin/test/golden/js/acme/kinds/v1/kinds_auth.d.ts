@@ -69,29 +69,29 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of EveryKindService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface EveryKindServicePublicClient extends Pick<Client<typeof EveryKindService>, "open"> {}
+export type EveryKindServicePublicClient = Pick<Client<typeof EveryKindService>, "open">;
 
 /**
  * A client of EveryKindService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface EveryKindServiceUserClient extends Omit<Client<typeof EveryKindService>, "internal" | "internalWithRole"> {}
+export type EveryKindServiceUserClient = Omit<Client<typeof EveryKindService>, "internal" | "internalWithRole">;
 
 /**
  * A client of EveryKindService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface EveryKindServiceInternalClient extends Omit<Client<typeof EveryKindService>,
+export type EveryKindServiceInternalClient = Omit<Client<typeof EveryKindService>,
   | "rolesAndScopes"
   | "oneScope"
   | "anyIdentity"
   | "allowed"
   | "denied"
   | "unspecified"
-> {}
+>;
 
 /**
  * A client of EveryKindService with both kinds of credentials: all of its methods.
  */
-export interface EveryKindServiceClient extends Client<typeof EveryKindService> {}
+export type EveryKindServiceClient = Client<typeof EveryKindService>;
 
 /**
  * What a client of EveryKindService can call with the credentials named in `S`.
@@ -131,7 +131,7 @@ export declare function createEveryKindServiceClient<S extends string>(transport
 /**
  * A client of PublicService. All of its methods are public: no credentials are needed.
  */
-export interface PublicServiceClient extends Client<typeof PublicService> {}
+export type PublicServiceClient = Client<typeof PublicService>;
 
 /**
  * Makes a client of acme.kinds.v1.PublicService: from any function that makes a Connect transport and its options.
@@ -161,7 +161,7 @@ export interface CredentialsServicePublicClient {}
 /**
  * A client of CredentialsService with `credentials`: all of its methods.
  */
-export interface CredentialsServiceClient extends Client<typeof CredentialsService> {}
+export type CredentialsServiceClient = Client<typeof CredentialsService>;
 
 /**
  * What a client of CredentialsService can call with the credentials named in `S`.
@@ -199,7 +199,7 @@ export interface InternalServicePublicClient {}
 /**
  * A client of InternalService with `internalCredentials`: all of its methods.
  */
-export interface InternalServiceClient extends Client<typeof InternalService> {}
+export type InternalServiceClient = Client<typeof InternalService>;
 
 /**
  * What a client of InternalService can call with the credentials named in `S`.
@@ -232,12 +232,12 @@ export declare function createInternalServiceClient<S extends string>(transport:
 /**
  * A client of PublicAndCredentialsService without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface PublicAndCredentialsServicePublicClient extends Pick<Client<typeof PublicAndCredentialsService>, "get"> {}
+export type PublicAndCredentialsServicePublicClient = Pick<Client<typeof PublicAndCredentialsService>, "get">;
 
 /**
  * A client of PublicAndCredentialsService with `credentials`: all of its methods.
  */
-export interface PublicAndCredentialsServiceClient extends Client<typeof PublicAndCredentialsService> {}
+export type PublicAndCredentialsServiceClient = Client<typeof PublicAndCredentialsService>;
 
 /**
  * What a client of PublicAndCredentialsService can call with the credentials named in `S`.
@@ -271,12 +271,12 @@ export declare function createPublicAndCredentialsServiceClient<S extends string
 /**
  * A client of PublicAndInternalService without credentials: its public methods. Pass `internalCredentials` for the others.
  */
-export interface PublicAndInternalServicePublicClient extends Pick<Client<typeof PublicAndInternalService>, "get"> {}
+export type PublicAndInternalServicePublicClient = Pick<Client<typeof PublicAndInternalService>, "get">;
 
 /**
  * A client of PublicAndInternalService with `internalCredentials`: all of its methods.
  */
-export interface PublicAndInternalServiceClient extends Client<typeof PublicAndInternalService> {}
+export type PublicAndInternalServiceClient = Client<typeof PublicAndInternalService>;
 
 /**
  * What a client of PublicAndInternalService can call with the credentials named in `S`.
@@ -315,17 +315,17 @@ export interface CredentialsAndInternalServicePublicClient {}
 /**
  * A client of CredentialsAndInternalService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface CredentialsAndInternalServiceUserClient extends Omit<Client<typeof CredentialsAndInternalService>, "put"> {}
+export type CredentialsAndInternalServiceUserClient = Omit<Client<typeof CredentialsAndInternalService>, "put">;
 
 /**
  * A client of CredentialsAndInternalService with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export interface CredentialsAndInternalServiceInternalClient extends Omit<Client<typeof CredentialsAndInternalService>, "get"> {}
+export type CredentialsAndInternalServiceInternalClient = Omit<Client<typeof CredentialsAndInternalService>, "get">;
 
 /**
  * A client of CredentialsAndInternalService with both kinds of credentials: all of its methods.
  */
-export interface CredentialsAndInternalServiceClient extends Client<typeof CredentialsAndInternalService> {}
+export type CredentialsAndInternalServiceClient = Client<typeof CredentialsAndInternalService>;
 
 /**
  * What a client of CredentialsAndInternalService can call with the credentials named in `S`.
@@ -368,7 +368,7 @@ export interface DeprecatedServicePublicClient {}
  * A client of DeprecatedService with `credentials`: all of its methods.
  * @deprecated
  */
-export interface DeprecatedServiceClient extends Client<typeof DeprecatedService> {}
+export type DeprecatedServiceClient = Client<typeof DeprecatedService>;
 
 /**
  * What a client of DeprecatedService can call with the credentials named in `S`.
@@ -406,7 +406,7 @@ export declare function createDeprecatedServiceClient<S extends string>(transpor
 /**
  * A client of EmptyService. It has no methods: no credentials are needed.
  */
-export interface EmptyServiceClient extends Client<typeof EmptyService> {}
+export type EmptyServiceClient = Client<typeof EmptyService>;
 
 /**
  * Makes a client of acme.kinds.v1.EmptyService: from any function that makes a Connect transport and its options.

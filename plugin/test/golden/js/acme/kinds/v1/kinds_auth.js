@@ -260,8 +260,8 @@ export function getInternalMethods() {
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export function createEveryKindServiceClient(...args) {
-  return createServiceClient(EveryKindServicePolicies, args);
+export function createEveryKindServiceClient(transport, options, auth) {
+  return createServiceClient(EveryKindServicePolicies, transport, options, auth);
 }
 
 /**
@@ -275,8 +275,8 @@ export function createEveryKindServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export function createPublicServiceClient(...args) {
-  return createServiceClient(PublicServicePolicies, args);
+export function createPublicServiceClient(transport, options, auth) {
+  return createServiceClient(PublicServicePolicies, transport, options, auth);
 }
 
 /**
@@ -292,8 +292,8 @@ export function createPublicServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export function createCredentialsServiceClient(...args) {
-  return createServiceClient(CredentialsServicePolicies, args);
+export function createCredentialsServiceClient(transport, options, auth) {
+  return createServiceClient(CredentialsServicePolicies, transport, options, auth);
 }
 
 /**
@@ -309,8 +309,8 @@ export function createCredentialsServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export function createInternalServiceClient(...args) {
-  return createServiceClient(InternalServicePolicies, args);
+export function createInternalServiceClient(transport, options, auth) {
+  return createServiceClient(InternalServicePolicies, transport, options, auth);
 }
 
 /**
@@ -327,8 +327,8 @@ export function createInternalServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export function createPublicAndCredentialsServiceClient(...args) {
-  return createServiceClient(PublicAndCredentialsServicePolicies, args);
+export function createPublicAndCredentialsServiceClient(transport, options, auth) {
+  return createServiceClient(PublicAndCredentialsServicePolicies, transport, options, auth);
 }
 
 /**
@@ -345,8 +345,8 @@ export function createPublicAndCredentialsServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export function createPublicAndInternalServiceClient(...args) {
-  return createServiceClient(PublicAndInternalServicePolicies, args);
+export function createPublicAndInternalServiceClient(transport, options, auth) {
+  return createServiceClient(PublicAndInternalServicePolicies, transport, options, auth);
 }
 
 /**
@@ -363,8 +363,8 @@ export function createPublicAndInternalServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export function createCredentialsAndInternalServiceClient(...args) {
-  return createServiceClient(CredentialsAndInternalServicePolicies, args);
+export function createCredentialsAndInternalServiceClient(transport, options, auth) {
+  return createServiceClient(CredentialsAndInternalServicePolicies, transport, options, auth);
 }
 
 /**
@@ -383,8 +383,8 @@ export function createCredentialsAndInternalServiceClient(...args) {
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export function createDeprecatedServiceClient(...args) {
-  return createServiceClient(DeprecatedServicePolicies, args);
+export function createDeprecatedServiceClient(transport, options, auth) {
+  return createServiceClient(DeprecatedServicePolicies, transport, options, auth);
 }
 
 /**
@@ -398,7 +398,7 @@ export function createDeprecatedServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export function createEmptyServiceClient(...args) {
-  return createServiceClient(EmptyServicePolicies, args);
+export function createEmptyServiceClient(transport, options, auth) {
+  return createServiceClient(EmptyServicePolicies, transport, options, auth);
 }
 

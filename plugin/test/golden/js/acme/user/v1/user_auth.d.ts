@@ -24,22 +24,22 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of UserService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface UserServicePublicClient extends Pick<Client<typeof UserService>, "getProfile"> {}
+export type UserServicePublicClient = Pick<Client<typeof UserService>, "getProfile">;
 
 /**
  * A client of UserService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface UserServiceUserClient extends Omit<Client<typeof UserService>, "reindex"> {}
+export type UserServiceUserClient = Omit<Client<typeof UserService>, "reindex">;
 
 /**
  * A client of UserService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface UserServiceInternalClient extends Omit<Client<typeof UserService>, "deleteUser"> {}
+export type UserServiceInternalClient = Omit<Client<typeof UserService>, "deleteUser">;
 
 /**
  * A client of UserService with both kinds of credentials: all of its methods.
  */
-export interface UserServiceClient extends Client<typeof UserService> {}
+export type UserServiceClient = Client<typeof UserService>;
 
 /**
  * What a client of UserService can call with the credentials named in `S`.

@@ -6,7 +6,7 @@
 
 // Kinds of policies.
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -224,7 +224,7 @@ export function getPublicMethods(): readonly string[] {
     CredentialsAndInternalServicePolicies,
     DeprecatedServicePolicies,
     EmptyServicePolicies,
-  ]);
+  ] as const);
 }
 
 /**
@@ -241,35 +241,35 @@ export function getInternalMethods(): readonly string[] {
     CredentialsAndInternalServicePolicies,
     DeprecatedServicePolicies,
     EmptyServicePolicies,
-  ]);
+  ] as const);
 }
 
 /**
  * A client of EveryKindService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export interface EveryKindServicePublicClient extends Pick<Client<typeof EveryKindService>, "open"> {}
+export type EveryKindServicePublicClient = Pick<Client<typeof EveryKindService>, "open">;
 
 /**
  * A client of EveryKindService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface EveryKindServiceUserClient extends Omit<Client<typeof EveryKindService>, "internal" | "internalWithRole"> {}
+export type EveryKindServiceUserClient = Omit<Client<typeof EveryKindService>, "internal" | "internalWithRole">;
 
 /**
  * A client of EveryKindService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export interface EveryKindServiceInternalClient extends Omit<Client<typeof EveryKindService>,
+export type EveryKindServiceInternalClient = Omit<Client<typeof EveryKindService>,
   | "rolesAndScopes"
   | "oneScope"
   | "anyIdentity"
   | "allowed"
   | "denied"
   | "unspecified"
-> {}
+>;
 
 /**
  * A client of EveryKindService with both kinds of credentials: all of its methods.
  */
-export interface EveryKindServiceClient extends Client<typeof EveryKindService> {}
+export type EveryKindServiceClient = Client<typeof EveryKindService>;
 
 /**
  * What a client of EveryKindService can call with the credentials named in `S`.
@@ -305,14 +305,14 @@ export function createEveryKindServiceClient<O extends TransportOptions, const A
  * Makes a client of acme.kinds.v1.EveryKindService on a transport that `createAuthTransport()` made.
  */
 export function createEveryKindServiceClient<S extends string>(transport: AuthTransport<S>): EveryKindServiceClientWith<S>;
-export function createEveryKindServiceClient(...args: ServiceClientArgs): EveryKindServicePublicClient {
-  return createServiceClient(EveryKindServicePolicies, args);
+export function createEveryKindServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(EveryKindServicePolicies, transport, options, auth);
 }
 
 /**
  * A client of PublicService. All of its methods are public: no credentials are needed.
  */
-export interface PublicServiceClient extends Client<typeof PublicService> {}
+export type PublicServiceClient = Client<typeof PublicService>;
 
 /**
  * Makes a client of acme.kinds.v1.PublicService: from any function that makes a Connect transport and its options.
@@ -333,8 +333,8 @@ export function createPublicServiceClient<O extends TransportOptions>(
  * Makes a client of acme.kinds.v1.PublicService on a transport that `createAuthTransport()` made.
  */
 export function createPublicServiceClient(transport: AuthTransport): PublicServiceClient;
-export function createPublicServiceClient(...args: ServiceClientArgs): PublicServiceClient {
-  return createServiceClient(PublicServicePolicies, args);
+export function createPublicServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(PublicServicePolicies, transport, options, auth);
 }
 
 /**
@@ -345,7 +345,7 @@ export interface CredentialsServicePublicClient {}
 /**
  * A client of CredentialsService with `credentials`: all of its methods.
  */
-export interface CredentialsServiceClient extends Client<typeof CredentialsService> {}
+export type CredentialsServiceClient = Client<typeof CredentialsService>;
 
 /**
  * What a client of CredentialsService can call with the credentials named in `S`.
@@ -374,8 +374,8 @@ export function createCredentialsServiceClient<O extends TransportOptions, const
  * Makes a client of acme.kinds.v1.CredentialsService on a transport that `createAuthTransport()` made.
  */
 export function createCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsServiceClientWith<S>;
-export function createCredentialsServiceClient(...args: ServiceClientArgs): CredentialsServicePublicClient {
-  return createServiceClient(CredentialsServicePolicies, args);
+export function createCredentialsServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(CredentialsServicePolicies, transport, options, auth);
 }
 
 /**
@@ -386,7 +386,7 @@ export interface InternalServicePublicClient {}
 /**
  * A client of InternalService with `internalCredentials`: all of its methods.
  */
-export interface InternalServiceClient extends Client<typeof InternalService> {}
+export type InternalServiceClient = Client<typeof InternalService>;
 
 /**
  * What a client of InternalService can call with the credentials named in `S`.
@@ -415,19 +415,19 @@ export function createInternalServiceClient<O extends TransportOptions, const A 
  * Makes a client of acme.kinds.v1.InternalService on a transport that `createAuthTransport()` made.
  */
 export function createInternalServiceClient<S extends string>(transport: AuthTransport<S>): InternalServiceClientWith<S>;
-export function createInternalServiceClient(...args: ServiceClientArgs): InternalServicePublicClient {
-  return createServiceClient(InternalServicePolicies, args);
+export function createInternalServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(InternalServicePolicies, transport, options, auth);
 }
 
 /**
  * A client of PublicAndCredentialsService without credentials: its public methods. Pass `credentials` for the others.
  */
-export interface PublicAndCredentialsServicePublicClient extends Pick<Client<typeof PublicAndCredentialsService>, "get"> {}
+export type PublicAndCredentialsServicePublicClient = Pick<Client<typeof PublicAndCredentialsService>, "get">;
 
 /**
  * A client of PublicAndCredentialsService with `credentials`: all of its methods.
  */
-export interface PublicAndCredentialsServiceClient extends Client<typeof PublicAndCredentialsService> {}
+export type PublicAndCredentialsServiceClient = Client<typeof PublicAndCredentialsService>;
 
 /**
  * What a client of PublicAndCredentialsService can call with the credentials named in `S`.
@@ -457,19 +457,19 @@ export function createPublicAndCredentialsServiceClient<O extends TransportOptio
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService on a transport that `createAuthTransport()` made.
  */
 export function createPublicAndCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndCredentialsServiceClientWith<S>;
-export function createPublicAndCredentialsServiceClient(...args: ServiceClientArgs): PublicAndCredentialsServicePublicClient {
-  return createServiceClient(PublicAndCredentialsServicePolicies, args);
+export function createPublicAndCredentialsServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(PublicAndCredentialsServicePolicies, transport, options, auth);
 }
 
 /**
  * A client of PublicAndInternalService without credentials: its public methods. Pass `internalCredentials` for the others.
  */
-export interface PublicAndInternalServicePublicClient extends Pick<Client<typeof PublicAndInternalService>, "get"> {}
+export type PublicAndInternalServicePublicClient = Pick<Client<typeof PublicAndInternalService>, "get">;
 
 /**
  * A client of PublicAndInternalService with `internalCredentials`: all of its methods.
  */
-export interface PublicAndInternalServiceClient extends Client<typeof PublicAndInternalService> {}
+export type PublicAndInternalServiceClient = Client<typeof PublicAndInternalService>;
 
 /**
  * What a client of PublicAndInternalService can call with the credentials named in `S`.
@@ -499,8 +499,8 @@ export function createPublicAndInternalServiceClient<O extends TransportOptions,
  * Makes a client of acme.kinds.v1.PublicAndInternalService on a transport that `createAuthTransport()` made.
  */
 export function createPublicAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndInternalServiceClientWith<S>;
-export function createPublicAndInternalServiceClient(...args: ServiceClientArgs): PublicAndInternalServicePublicClient {
-  return createServiceClient(PublicAndInternalServicePolicies, args);
+export function createPublicAndInternalServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(PublicAndInternalServicePolicies, transport, options, auth);
 }
 
 /**
@@ -511,17 +511,17 @@ export interface CredentialsAndInternalServicePublicClient {}
 /**
  * A client of CredentialsAndInternalService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export interface CredentialsAndInternalServiceUserClient extends Omit<Client<typeof CredentialsAndInternalService>, "put"> {}
+export type CredentialsAndInternalServiceUserClient = Omit<Client<typeof CredentialsAndInternalService>, "put">;
 
 /**
  * A client of CredentialsAndInternalService with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export interface CredentialsAndInternalServiceInternalClient extends Omit<Client<typeof CredentialsAndInternalService>, "get"> {}
+export type CredentialsAndInternalServiceInternalClient = Omit<Client<typeof CredentialsAndInternalService>, "get">;
 
 /**
  * A client of CredentialsAndInternalService with both kinds of credentials: all of its methods.
  */
-export interface CredentialsAndInternalServiceClient extends Client<typeof CredentialsAndInternalService> {}
+export type CredentialsAndInternalServiceClient = Client<typeof CredentialsAndInternalService>;
 
 /**
  * What a client of CredentialsAndInternalService can call with the credentials named in `S`.
@@ -553,8 +553,8 @@ export function createCredentialsAndInternalServiceClient<O extends TransportOpt
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService on a transport that `createAuthTransport()` made.
  */
 export function createCredentialsAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsAndInternalServiceClientWith<S>;
-export function createCredentialsAndInternalServiceClient(...args: ServiceClientArgs): CredentialsAndInternalServicePublicClient {
-  return createServiceClient(CredentialsAndInternalServicePolicies, args);
+export function createCredentialsAndInternalServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(CredentialsAndInternalServicePolicies, transport, options, auth);
 }
 
 /**
@@ -567,7 +567,7 @@ export interface DeprecatedServicePublicClient {}
  * A client of DeprecatedService with `credentials`: all of its methods.
  * @deprecated
  */
-export interface DeprecatedServiceClient extends Client<typeof DeprecatedService> {}
+export type DeprecatedServiceClient = Client<typeof DeprecatedService>;
 
 /**
  * What a client of DeprecatedService can call with the credentials named in `S`.
@@ -601,14 +601,14 @@ export function createDeprecatedServiceClient<O extends TransportOptions, const 
  * @deprecated
  */
 export function createDeprecatedServiceClient<S extends string>(transport: AuthTransport<S>): DeprecatedServiceClientWith<S>;
-export function createDeprecatedServiceClient(...args: ServiceClientArgs): DeprecatedServicePublicClient {
-  return createServiceClient(DeprecatedServicePolicies, args);
+export function createDeprecatedServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(DeprecatedServicePolicies, transport, options, auth);
 }
 
 /**
  * A client of EmptyService. It has no methods: no credentials are needed.
  */
-export interface EmptyServiceClient extends Client<typeof EmptyService> {}
+export type EmptyServiceClient = Client<typeof EmptyService>;
 
 /**
  * Makes a client of acme.kinds.v1.EmptyService: from any function that makes a Connect transport and its options.
@@ -629,7 +629,7 @@ export function createEmptyServiceClient<O extends TransportOptions>(
  * Makes a client of acme.kinds.v1.EmptyService on a transport that `createAuthTransport()` made.
  */
 export function createEmptyServiceClient(transport: AuthTransport): EmptyServiceClient;
-export function createEmptyServiceClient(...args: ServiceClientArgs): EmptyServiceClient {
-  return createServiceClient(EmptyServicePolicies, args);
+export function createEmptyServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
+  return createServiceClient(EmptyServicePolicies, transport, options, auth);
 }
 
