@@ -28,7 +28,7 @@ const artefacts =
  * Whether time and memory of the plugin grow with the number of services, and
  * no faster. What a run without any service takes is taken off: shared among
  * more services it would make any growth look flat. Next to it, one and ten
- * services are too little to measure: those are whole runs.
+ * services are too little to measure: their rows compare whole runs.
  */
 export function benchPluginGrowth(full: boolean): Row[] {
   const directory = temporaryDirectory();
@@ -43,23 +43,26 @@ export function benchPluginGrowth(full: boolean): Row[] {
     ["seconds", "plugin processor time"],
     ["peakBytes", "plugin memory"],
   ] as const;
-  const common = { unit: "ratio", bound: 1.2, aim: 1 } as const;
   const whole = few.flatMap((count) => {
     const measured = run(count, 5);
     return keys.map(([key, what]) => ({
-      ...common,
-      name: `${what} with services: ${count}`,
-      against: "a run without services",
-      value: measured[key] / none[key],
+      name: `${what} for ${count === 1 ? "1 service" : `${count} services`}, all artefacts`,
+      against: `a run for ${base} services`,
+      value: measured[key] / some[key],
+      unit: "ratio" as const,
+      bound: 1,
+      aim: 1,
     }));
   });
   const each = many.flatMap((count) => {
     const measured = run(count, full ? 3 : 1);
     return keys.map(([key, what]) => ({
-      ...common,
       name: `${what} for each of ${count.toLocaleString("en")} services, all artefacts, start-up taken off`,
       against: `the same for each of ${base} services`,
       value: (measured[key] - none[key]) / count / ((some[key] - none[key]) / base),
+      unit: "ratio" as const,
+      bound: 1.2,
+      aim: 1,
     }));
   });
   return [...whole, ...each];
