@@ -15,7 +15,7 @@ export {
   type ClientGatewayInterceptorOptions,
   createClientGatewayInterceptor,
 } from "./client/gateway-interceptor.js";
-export { createServiceClient, type ServiceTransport } from "./client/service-client.js";
+export { createServiceClient, type ServiceClientArgs } from "./client/service-client.js";
 export {
   type AllAuth,
   Auth,

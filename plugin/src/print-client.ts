@@ -1,4 +1,3 @@
-import type { Printable } from "@bufbuild/protoplugin";
 import { docText, withDeprecation } from "./doc-text.js";
 import { printClientTypes } from "./print-client-types.js";
 import type { ServicePrint } from "./print-service.js";
@@ -60,16 +59,11 @@ function printSignatures({ f, target, service, names, reach }: ServicePrint): vo
  */
 function printImplementation({ f, target, names }: ServicePrint): void {
   const createServiceClient = f.import("createServiceClient", "connectrpc-auth");
-  const typed = (name: string, type: string): Printable =>
-    target === "ts" ? [name, ": ", f.import(type, "connectrpc-auth", true)] : name.replace("?", "");
-  const parameters = [
-    ...[typed("transport", "ServiceTransport"), ", "],
-    ...[typed("options?", "TransportOptions"), ", "],
-    typed("auth?", "AuthOptions"),
-  ];
-  const returns = target === "ts" ? ": object" : "";
-  f.print`${f.export("function", names.createClient)}(${parameters})${returns} {`;
-  f.print`  return ${createServiceClient}(${names.policies}, transport, options, auth);`;
+  const isTyped = target === "ts";
+  const argsType = isTyped ? [": ", f.import("ServiceClientArgs", "connectrpc-auth", true)] : "";
+  const returnType = isTyped ? ": object" : "";
+  f.print`${f.export("function", names.createClient)}(...args${argsType})${returnType} {`;
+  f.print`  return ${createServiceClient}(${names.policies}, args);`;
   f.print`}`;
   f.print();
 }

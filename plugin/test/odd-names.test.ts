@@ -53,13 +53,12 @@ const internal = "option (connectum.auth.v1.method_auth) = { internal: true };";
 test("services named like an import, a type, a variable or a reserved word work", async () => {
   const names = [
     ...["Client", "Transport", "Auth", "AuthOptions", "AuthTransport", "Exact", "Slots"],
-    ...["Service", "ServicePolicies", "ServiceTransport", "TransportOptions", "definePolicies"],
+    ...["Service", "ServicePolicies", "ServiceClientArgs", "TransportOptions", "definePolicies"],
     ...[
       "createServiceClient",
       "getPublicMethods",
       "getInternalMethods",
-      "transport",
-      "options",
+      "args",
       "auth",
       "O",
       "A",

@@ -5,10 +5,15 @@ import { type AuthTransport, makeTransport, type TransportOptions } from "./auth
 import type { AuthOptions } from "./credentials-interceptor.js";
 
 /**
- * What generated factories take first: a transport that has credentials, or a
- * function that makes a transport of the options that follow it.
+ * What generated factories take: a function that makes a transport, its
+ * options and the credentials, or a transport that has credentials. One tuple,
+ * and none for each case: compilers compare it with the signatures of each factory.
  */
-export type ServiceTransport = AuthTransport | ((options: never) => Transport);
+export type ServiceClientArgs = [
+  transport: AuthTransport | ((options: never) => Transport),
+  options?: TransportOptions | undefined,
+  auth?: AuthOptions | undefined,
+];
 
 /**
  * What generated `createXClient` factories call: makes the client of a service
@@ -19,9 +24,7 @@ export type ServiceTransport = AuthTransport | ((options: never) => Transport);
  */
 export function createServiceClient<S extends DescService>(
   policies: ServicePolicies<S>,
-  transport: ServiceTransport,
-  options?: TransportOptions,
-  auth: AuthOptions = {},
+  [transport, options, auth = {}]: ServiceClientArgs,
 ): Client<S> {
   if (options) {
     // the types of the factories see to it that the function takes these options
@@ -34,10 +37,9 @@ export function createServiceClient<S extends DescService>(
     );
     return createClient(policies.service, made);
   }
-  if (!("addPolicies" in Object(transport))) {
+  if (typeof transport === "function" || !("addPolicies" in Object(transport))) {
     throw new TypeError("pass options, or an AuthTransport");
   }
-  const shared = transport as AuthTransport;
-  shared.addPolicies(policies);
-  return createClient(policies.service, shared);
+  transport.addPolicies(policies);
+  return createClient(policies.service, transport);
 }

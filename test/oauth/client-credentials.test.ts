@@ -74,7 +74,7 @@ function clientWith(
   });
   const auth = { credentials, internalCredentials: credentials };
   const options = { baseUrl: api.baseUrl, httpVersion: "1.1" } as const;
-  return createServiceClient(policies, createConnectTransport, options, auth);
+  return createServiceClient(policies, [createConnectTransport, options, auth]);
 }
 
 const calls = () => api.calls.map(({ method, scope }) => `${method}: ${scope}`);

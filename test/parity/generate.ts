@@ -3,12 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DescService } from "@bufbuild/protobuf";
-import type {
-  AuthOptions,
-  ServicePolicies,
-  ServiceTransport,
-  TransportOptions,
-} from "../../src/index.js";
+import type { ServiceClientArgs, ServicePolicies } from "../../src/index.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const programs = join(root, "node_modules", ".bin");
@@ -17,11 +12,7 @@ const programs = join(root, "node_modules", ".bin");
 export interface GeneratedService {
   readonly service: DescService;
   readonly policies: ServicePolicies;
-  readonly createClient: (
-    transport: ServiceTransport,
-    options?: TransportOptions,
-    auth?: AuthOptions,
-  ) => object;
+  readonly createClient: (...args: ServiceClientArgs) => object;
 }
 
 /** What was generated for a proto file. */

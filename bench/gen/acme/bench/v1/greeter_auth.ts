@@ -2,7 +2,7 @@
 // @generated from file acme/bench/v1/greeter.proto (package acme.bench.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { GreeterService } from "./greeter_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -86,7 +86,7 @@ export function createGreeterServiceClient<O extends TransportOptions, const A e
  * Makes a client of acme.bench.v1.GreeterService on a transport that `createAuthTransport()` made.
  */
 export function createGreeterServiceClient<S extends string>(transport: AuthTransport<S>): GreeterServiceClientWith<S>;
-export function createGreeterServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(GreeterServicePolicies, transport, options, auth);
+export function createGreeterServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(GreeterServicePolicies, args);
 }
 

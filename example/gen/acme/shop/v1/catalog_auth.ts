@@ -2,7 +2,7 @@
 // @generated from file acme/shop/v1/catalog.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { CatalogService } from "./catalog_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -110,7 +110,7 @@ export function createCatalogServiceClient<O extends TransportOptions, const A e
  * Makes a client of acme.shop.v1.CatalogService on a transport that `createAuthTransport()` made.
  */
 export function createCatalogServiceClient<S extends string>(transport: AuthTransport<S>): CatalogServiceClientWith<S>;
-export function createCatalogServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(CatalogServicePolicies, transport, options, auth);
+export function createCatalogServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CatalogServicePolicies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/shop/v1/order.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { OrderService } from "./order_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -135,7 +135,7 @@ export function createOrderServiceClient<O extends TransportOptions, const A ext
  * Makes a client of acme.shop.v1.OrderService on a transport that `createAuthTransport()` made.
  */
 export function createOrderServiceClient<S extends string>(transport: AuthTransport<S>): OrderServiceClientWith<S>;
-export function createOrderServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(OrderServicePolicies, transport, options, auth);
+export function createOrderServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(OrderServicePolicies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/shop/v1/report.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { ReportService } from "./report_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -77,7 +77,7 @@ export function createReportServiceClient<O extends TransportOptions, const A ex
  * Makes a client of acme.shop.v1.ReportService on a transport that `createAuthTransport()` made.
  */
 export function createReportServiceClient<S extends string>(transport: AuthTransport<S>): ReportServiceClientWith<S>;
-export function createReportServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(ReportServicePolicies, transport, options, auth);
+export function createReportServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ReportServicePolicies, args);
 }
 

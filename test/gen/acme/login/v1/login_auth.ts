@@ -2,7 +2,7 @@
 // @generated from file acme/login/v1/login.proto (package acme.login.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { LoginService } from "./login_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -102,7 +102,7 @@ export function createLoginServiceClient<O extends TransportOptions, const A ext
  * Makes a client of acme.login.v1.LoginService on a transport that `createAuthTransport()` made.
  */
 export function createLoginServiceClient<S extends string>(transport: AuthTransport<S>): LoginServiceClientWith<S>;
-export function createLoginServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(LoginServicePolicies, transport, options, auth);
+export function createLoginServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(LoginServicePolicies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/matrix/v1/matrix.proto (package acme.matrix.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { MatrixService } from "./matrix_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -307,7 +307,7 @@ export function createMatrixServiceClient<O extends TransportOptions, const A ex
  * Makes a client of acme.matrix.v1.MatrixService on a transport that `createAuthTransport()` made.
  */
 export function createMatrixServiceClient<S extends string>(transport: AuthTransport<S>): MatrixServiceClientWith<S>;
-export function createMatrixServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(MatrixServicePolicies, transport, options, auth);
+export function createMatrixServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(MatrixServicePolicies, args);
 }
 

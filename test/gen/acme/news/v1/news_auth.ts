@@ -2,7 +2,7 @@
 // @generated from file acme/news/v1/news.proto (package acme.news.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, ServicePolicies, ServiceTransport, TransportOptions } from "connectrpc-auth";
+import type { AuthTransport, ServiceClientArgs, ServicePolicies, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { NewsService } from "./news_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -64,7 +64,7 @@ export function createNewsServiceClient<O extends TransportOptions>(
  * Makes a client of acme.news.v1.NewsService on a transport that `createAuthTransport()` made.
  */
 export function createNewsServiceClient(transport: AuthTransport): NewsServiceClient;
-export function createNewsServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(NewsServicePolicies, transport, options, auth);
+export function createNewsServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(NewsServicePolicies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/plain/v1/plain.proto (package acme.plain.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { PlainService } from "./plain_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -81,7 +81,7 @@ export function createPlainServiceClient<O extends TransportOptions, const A ext
  * Makes a client of acme.plain.v1.PlainService on a transport that `createAuthTransport()` made.
  */
 export function createPlainServiceClient<S extends string>(transport: AuthTransport<S>): PlainServiceClientWith<S>;
-export function createPlainServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(PlainServicePolicies, transport, options, auth);
+export function createPlainServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PlainServicePolicies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/user/v1/user.proto (package acme.user.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { UserService } from "./user_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -115,7 +115,7 @@ export function createUserServiceClient<O extends TransportOptions, const A exte
  * Makes a client of acme.user.v1.UserService on a transport that `createAuthTransport()` made.
  */
 export function createUserServiceClient<S extends string>(transport: AuthTransport<S>): UserServiceClientWith<S>;
-export function createUserServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(UserServicePolicies, transport, options, auth);
+export function createUserServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(UserServicePolicies, args);
 }
 

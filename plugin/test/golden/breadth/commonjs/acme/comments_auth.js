@@ -132,8 +132,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.comments.Comments
  */
-function createCommentsClient(transport, options, auth) {
-  return createServiceClient(CommentsPolicies, transport, options, auth);
+function createCommentsClient(...args) {
+  return createServiceClient(CommentsPolicies, args);
 }
 
 

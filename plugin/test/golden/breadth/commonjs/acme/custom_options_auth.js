@@ -59,8 +59,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.custom.Custom
  */
-function createCustomClient(transport, options, auth) {
-  return createServiceClient(CustomPolicies, transport, options, auth);
+function createCustomClient(...args) {
+  return createServiceClient(CustomPolicies, args);
 }
 
 

@@ -64,8 +64,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.edition2023.Edition2023
  */
-function createEdition2023Client(transport, options, auth) {
-  return createServiceClient(Edition2023Policies, transport, options, auth);
+function createEdition2023Client(...args) {
+  return createServiceClient(Edition2023Policies, args);
 }
 
 

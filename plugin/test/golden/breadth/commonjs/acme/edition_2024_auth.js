@@ -63,8 +63,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.edition2024.Edition2024
  */
-function createEdition2024Client(transport, options, auth) {
-  return createServiceClient(Edition2024Policies, transport, options, auth);
+function createEdition2024Client(...args) {
+  return createServiceClient(Edition2024Policies, args);
 }
 
 

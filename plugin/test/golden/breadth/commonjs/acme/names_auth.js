@@ -551,8 +551,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-function createclassClient(transport, options, auth) {
-  return createServiceClient(classPolicies, transport, options, auth);
+function createclassClient(...args) {
+  return createServiceClient(classPolicies, args);
 }
 
 /**
@@ -566,8 +566,8 @@ function createclassClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-function createObjectClient(transport, options, auth) {
-  return createServiceClient(ObjectPolicies, transport, options, auth);
+function createObjectClient(...args) {
+  return createServiceClient(ObjectPolicies, args);
 }
 
 /**
@@ -581,8 +581,8 @@ function createObjectClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-function createPromiseClient(transport, options, auth) {
-  return createServiceClient(PromisePolicies, transport, options, auth);
+function createPromiseClient(...args) {
+  return createServiceClient(PromisePolicies, args);
 }
 
 /**
@@ -596,8 +596,8 @@ function createPromiseClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-function createundefinedClient(transport, options, auth) {
-  return createServiceClient(undefinedPolicies, transport, options, auth);
+function createundefinedClient(...args) {
+  return createServiceClient(undefinedPolicies, args);
 }
 
 /**
@@ -611,8 +611,8 @@ function createundefinedClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-function createstringClient(transport, options, auth) {
-  return createServiceClient(stringPolicies, transport, options, auth);
+function createstringClient(...args) {
+  return createServiceClient(stringPolicies, args);
 }
 
 /**
@@ -626,8 +626,8 @@ function createstringClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-function create__proto__Client(transport, options, auth) {
-  return createServiceClient(__proto__Policies, transport, options, auth);
+function create__proto__Client(...args) {
+  return createServiceClient(__proto__Policies, args);
 }
 
 /**
@@ -641,8 +641,8 @@ function create__proto__Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-function createconstructorClient(transport, options, auth) {
-  return createServiceClient(constructorPolicies, transport, options, auth);
+function createconstructorClient(...args) {
+  return createServiceClient(constructorPolicies, args);
 }
 
 /**
@@ -656,8 +656,8 @@ function createconstructorClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-function createClientClient(transport, options, auth) {
-  return createServiceClient(ClientPolicies, transport, options, auth);
+function createClientClient(...args) {
+  return createServiceClient(ClientPolicies, args);
 }
 
 /**
@@ -671,8 +671,8 @@ function createClientClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-function createargsClient(transport, options, auth) {
-  return createServiceClient(argsPolicies, transport, options, auth);
+function createargsClient(...args) {
+  return createServiceClient(argsPolicies, args);
 }
 
 /**
@@ -686,8 +686,8 @@ function createargsClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-function createuserClient(transport, options, auth) {
-  return createServiceClient(userPolicies, transport, options, auth);
+function createuserClient(...args) {
+  return createServiceClient(userPolicies, args);
 }
 
 /**
@@ -701,8 +701,8 @@ function createuserClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-function createUserClient(transport, options, auth) {
-  return createServiceClient(UserPolicies, transport, options, auth);
+function createUserClient(...args) {
+  return createServiceClient(UserPolicies, args);
 }
 
 /**
@@ -716,8 +716,8 @@ function createUserClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-function createUSERClient(transport, options, auth) {
-  return createServiceClient(USERPolicies, transport, options, auth);
+function createUSERClient(...args) {
+  return createServiceClient(USERPolicies, args);
 }
 
 /**
@@ -731,8 +731,8 @@ function createUSERClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-function create_Client(transport, options, auth) {
-  return createServiceClient(_Policies, transport, options, auth);
+function create_Client(...args) {
+  return createServiceClient(_Policies, args);
 }
 
 /**
@@ -746,8 +746,8 @@ function create_Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-function create__Client(transport, options, auth) {
-  return createServiceClient(__Policies, transport, options, auth);
+function create__Client(...args) {
+  return createServiceClient(__Policies, args);
 }
 
 /**
@@ -761,8 +761,8 @@ function create__Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-function createa1Client(transport, options, auth) {
-  return createServiceClient(a1Policies, transport, options, auth);
+function createa1Client(...args) {
+  return createServiceClient(a1Policies, args);
 }
 
 /**
@@ -776,8 +776,8 @@ function createa1Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-function createsnake_case_1Client(transport, options, auth) {
-  return createServiceClient(snake_case_1Policies, transport, options, auth);
+function createsnake_case_1Client(...args) {
+  return createServiceClient(snake_case_1Policies, args);
 }
 
 /**
@@ -794,8 +794,8 @@ function createsnake_case_1Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(transport, options, auth) {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, transport, options, auth);
+function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
 }
 
 /**
@@ -817,8 +817,8 @@ function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameN
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-function createMethodsClient(transport, options, auth) {
-  return createServiceClient(MethodsPolicies, transport, options, auth);
+function createMethodsClient(...args) {
+  return createServiceClient(MethodsPolicies, args);
 }
 
 

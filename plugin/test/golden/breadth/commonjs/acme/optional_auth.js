@@ -59,8 +59,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.optional.Optional
  */
-function createOptionalClient(transport, options, auth) {
-  return createServiceClient(OptionalPolicies, transport, options, auth);
+function createOptionalClient(...args) {
+  return createServiceClient(OptionalPolicies, args);
 }
 
 

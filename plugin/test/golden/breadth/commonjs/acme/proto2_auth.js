@@ -57,8 +57,8 @@ function getInternalMethods() {
  *
  * @generated from service acme.proto2.Proto2
  */
-function createProto2Client(transport, options, auth) {
-  return createServiceClient(Proto2Policies, transport, options, auth);
+function createProto2Client(...args) {
+  return createServiceClient(Proto2Policies, args);
 }
 
 

@@ -129,7 +129,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.comments.Comments
  */
-export function createCommentsClient(transport, options, auth) {
-  return createServiceClient(CommentsPolicies, transport, options, auth);
+export function createCommentsClient(...args) {
+  return createServiceClient(CommentsPolicies, args);
 }
 

@@ -56,7 +56,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.custom.Custom
  */
-export function createCustomClient(transport, options, auth) {
-  return createServiceClient(CustomPolicies, transport, options, auth);
+export function createCustomClient(...args) {
+  return createServiceClient(CustomPolicies, args);
 }
 

@@ -61,7 +61,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export function createEdition2023Client(transport, options, auth) {
-  return createServiceClient(Edition2023Policies, transport, options, auth);
+export function createEdition2023Client(...args) {
+  return createServiceClient(Edition2023Policies, args);
 }
 

@@ -60,7 +60,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.edition2024.Edition2024
  */
-export function createEdition2024Client(transport, options, auth) {
-  return createServiceClient(Edition2024Policies, transport, options, auth);
+export function createEdition2024Client(...args) {
+  return createServiceClient(Edition2024Policies, args);
 }
 

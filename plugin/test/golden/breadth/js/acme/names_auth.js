@@ -548,8 +548,8 @@ export function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export function createclassClient(transport, options, auth) {
-  return createServiceClient(classPolicies, transport, options, auth);
+export function createclassClient(...args) {
+  return createServiceClient(classPolicies, args);
 }
 
 /**
@@ -563,8 +563,8 @@ export function createclassClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export function createObjectClient(transport, options, auth) {
-  return createServiceClient(ObjectPolicies, transport, options, auth);
+export function createObjectClient(...args) {
+  return createServiceClient(ObjectPolicies, args);
 }
 
 /**
@@ -578,8 +578,8 @@ export function createObjectClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export function createPromiseClient(transport, options, auth) {
-  return createServiceClient(PromisePolicies, transport, options, auth);
+export function createPromiseClient(...args) {
+  return createServiceClient(PromisePolicies, args);
 }
 
 /**
@@ -593,8 +593,8 @@ export function createPromiseClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export function createundefinedClient(transport, options, auth) {
-  return createServiceClient(undefinedPolicies, transport, options, auth);
+export function createundefinedClient(...args) {
+  return createServiceClient(undefinedPolicies, args);
 }
 
 /**
@@ -608,8 +608,8 @@ export function createundefinedClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export function createstringClient(transport, options, auth) {
-  return createServiceClient(stringPolicies, transport, options, auth);
+export function createstringClient(...args) {
+  return createServiceClient(stringPolicies, args);
 }
 
 /**
@@ -623,8 +623,8 @@ export function createstringClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export function create__proto__Client(transport, options, auth) {
-  return createServiceClient(__proto__Policies, transport, options, auth);
+export function create__proto__Client(...args) {
+  return createServiceClient(__proto__Policies, args);
 }
 
 /**
@@ -638,8 +638,8 @@ export function create__proto__Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export function createconstructorClient(transport, options, auth) {
-  return createServiceClient(constructorPolicies, transport, options, auth);
+export function createconstructorClient(...args) {
+  return createServiceClient(constructorPolicies, args);
 }
 
 /**
@@ -653,8 +653,8 @@ export function createconstructorClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export function createClientClient(transport, options, auth) {
-  return createServiceClient(ClientPolicies, transport, options, auth);
+export function createClientClient(...args) {
+  return createServiceClient(ClientPolicies, args);
 }
 
 /**
@@ -668,8 +668,8 @@ export function createClientClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export function createargsClient(transport, options, auth) {
-  return createServiceClient(argsPolicies, transport, options, auth);
+export function createargsClient(...args) {
+  return createServiceClient(argsPolicies, args);
 }
 
 /**
@@ -683,8 +683,8 @@ export function createargsClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export function createuserClient(transport, options, auth) {
-  return createServiceClient(userPolicies, transport, options, auth);
+export function createuserClient(...args) {
+  return createServiceClient(userPolicies, args);
 }
 
 /**
@@ -698,8 +698,8 @@ export function createuserClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export function createUserClient(transport, options, auth) {
-  return createServiceClient(UserPolicies, transport, options, auth);
+export function createUserClient(...args) {
+  return createServiceClient(UserPolicies, args);
 }
 
 /**
@@ -713,8 +713,8 @@ export function createUserClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export function createUSERClient(transport, options, auth) {
-  return createServiceClient(USERPolicies, transport, options, auth);
+export function createUSERClient(...args) {
+  return createServiceClient(USERPolicies, args);
 }
 
 /**
@@ -728,8 +728,8 @@ export function createUSERClient(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export function create_Client(transport, options, auth) {
-  return createServiceClient(_Policies, transport, options, auth);
+export function create_Client(...args) {
+  return createServiceClient(_Policies, args);
 }
 
 /**
@@ -743,8 +743,8 @@ export function create_Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export function create__Client(transport, options, auth) {
-  return createServiceClient(__Policies, transport, options, auth);
+export function create__Client(...args) {
+  return createServiceClient(__Policies, args);
 }
 
 /**
@@ -758,8 +758,8 @@ export function create__Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export function createa1Client(transport, options, auth) {
-  return createServiceClient(a1Policies, transport, options, auth);
+export function createa1Client(...args) {
+  return createServiceClient(a1Policies, args);
 }
 
 /**
@@ -773,8 +773,8 @@ export function createa1Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export function createsnake_case_1Client(transport, options, auth) {
-  return createServiceClient(snake_case_1Policies, transport, options, auth);
+export function createsnake_case_1Client(...args) {
+  return createServiceClient(snake_case_1Policies, args);
 }
 
 /**
@@ -791,8 +791,8 @@ export function createsnake_case_1Client(transport, options, auth) {
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(transport, options, auth) {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, transport, options, auth);
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
 }
 
 /**
@@ -814,7 +814,7 @@ export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNa
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export function createMethodsClient(transport, options, auth) {
-  return createServiceClient(MethodsPolicies, transport, options, auth);
+export function createMethodsClient(...args) {
+  return createServiceClient(MethodsPolicies, args);
 }
 

@@ -56,7 +56,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.optional.Optional
  */
-export function createOptionalClient(transport, options, auth) {
-  return createServiceClient(OptionalPolicies, transport, options, auth);
+export function createOptionalClient(...args) {
+  return createServiceClient(OptionalPolicies, args);
 }
 

@@ -54,7 +54,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.proto2.Proto2
  */
-export function createProto2Client(transport, options, auth) {
-  return createServiceClient(Proto2Policies, transport, options, auth);
+export function createProto2Client(...args) {
+  return createServiceClient(Proto2Policies, args);
 }
 

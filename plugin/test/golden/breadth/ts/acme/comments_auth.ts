@@ -10,7 +10,7 @@
 
 // Of the package: ${not} a `template` \u002a/
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Comments } from "./comments_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -155,7 +155,7 @@ export function createCommentsClient<O extends TransportOptions, const A extends
  * Makes a client of acme.comments.Comments on a transport that `createAuthTransport()` made.
  */
 export function createCommentsClient<S extends string>(transport: AuthTransport<S>): CommentsClientWith<S>;
-export function createCommentsClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(CommentsPolicies, transport, options, auth);
+export function createCommentsClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CommentsPolicies, args);
 }
 

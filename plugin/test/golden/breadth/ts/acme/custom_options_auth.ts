@@ -2,7 +2,7 @@
 // @generated from file acme/custom_options.proto (package acme.custom, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Custom } from "./custom_options_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -82,7 +82,7 @@ export function createCustomClient<O extends TransportOptions, const A extends A
  * Makes a client of acme.custom.Custom on a transport that `createAuthTransport()` made.
  */
 export function createCustomClient<S extends string>(transport: AuthTransport<S>): CustomClientWith<S>;
-export function createCustomClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(CustomPolicies, transport, options, auth);
+export function createCustomClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CustomPolicies, args);
 }
 

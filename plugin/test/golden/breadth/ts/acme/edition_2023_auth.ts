@@ -3,7 +3,7 @@
 // option features.field_presence = IMPLICIT;
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Edition2023 } from "./edition_2023_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -87,7 +87,7 @@ export function createEdition2023Client<O extends TransportOptions, const A exte
  * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
  */
 export function createEdition2023Client<S extends string>(transport: AuthTransport<S>): Edition2023ClientWith<S>;
-export function createEdition2023Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(Edition2023Policies, transport, options, auth);
+export function createEdition2023Client(...args: ServiceClientArgs): object {
+  return createServiceClient(Edition2023Policies, args);
 }
 

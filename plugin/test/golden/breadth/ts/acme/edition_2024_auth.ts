@@ -2,7 +2,7 @@
 // @generated from file acme/edition_2024.proto (package acme.edition2024, edition 2024)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Edition2024 } from "./edition_2024_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -98,7 +98,7 @@ export function createEdition2024Client<O extends TransportOptions, const A exte
  * Makes a client of acme.edition2024.Edition2024 on a transport that `createAuthTransport()` made.
  */
 export function createEdition2024Client<S extends string>(transport: AuthTransport<S>): Edition2024ClientWith<S>;
-export function createEdition2024Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(Edition2024Policies, transport, options, auth);
+export function createEdition2024Client(...args: ServiceClientArgs): object {
+  return createServiceClient(Edition2024Policies, args);
 }
 

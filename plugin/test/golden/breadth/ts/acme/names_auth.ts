@@ -2,7 +2,7 @@
 // @generated from file acme/names.proto (package acme.names.class.__proto__.default, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
 import type { Client as Client$1, Transport } from "@connectrpc/connect";
@@ -563,8 +563,8 @@ export function createclassClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.class on a transport that `createAuthTransport()` made.
  */
 export function createclassClient(transport: AuthTransport): classClient;
-export function createclassClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(classPolicies, transport, options, auth);
+export function createclassClient(...args: ServiceClientArgs): object {
+  return createServiceClient(classPolicies, args);
 }
 
 /**
@@ -591,8 +591,8 @@ export function createObjectClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.Object on a transport that `createAuthTransport()` made.
  */
 export function createObjectClient(transport: AuthTransport): ObjectClient;
-export function createObjectClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(ObjectPolicies, transport, options, auth);
+export function createObjectClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ObjectPolicies, args);
 }
 
 /**
@@ -619,8 +619,8 @@ export function createPromiseClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.Promise on a transport that `createAuthTransport()` made.
  */
 export function createPromiseClient(transport: AuthTransport): PromiseClient;
-export function createPromiseClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(PromisePolicies, transport, options, auth);
+export function createPromiseClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PromisePolicies, args);
 }
 
 /**
@@ -647,8 +647,8 @@ export function createundefinedClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.undefined on a transport that `createAuthTransport()` made.
  */
 export function createundefinedClient(transport: AuthTransport): undefinedClient;
-export function createundefinedClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(undefinedPolicies, transport, options, auth);
+export function createundefinedClient(...args: ServiceClientArgs): object {
+  return createServiceClient(undefinedPolicies, args);
 }
 
 /**
@@ -675,8 +675,8 @@ export function createstringClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.string on a transport that `createAuthTransport()` made.
  */
 export function createstringClient(transport: AuthTransport): stringClient;
-export function createstringClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(stringPolicies, transport, options, auth);
+export function createstringClient(...args: ServiceClientArgs): object {
+  return createServiceClient(stringPolicies, args);
 }
 
 /**
@@ -703,8 +703,8 @@ export function create__proto__Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.__proto__ on a transport that `createAuthTransport()` made.
  */
 export function create__proto__Client(transport: AuthTransport): __proto__Client;
-export function create__proto__Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(__proto__Policies, transport, options, auth);
+export function create__proto__Client(...args: ServiceClientArgs): object {
+  return createServiceClient(__proto__Policies, args);
 }
 
 /**
@@ -731,8 +731,8 @@ export function createconstructorClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.constructor on a transport that `createAuthTransport()` made.
  */
 export function createconstructorClient(transport: AuthTransport): constructorClient;
-export function createconstructorClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(constructorPolicies, transport, options, auth);
+export function createconstructorClient(...args: ServiceClientArgs): object {
+  return createServiceClient(constructorPolicies, args);
 }
 
 /**
@@ -759,8 +759,8 @@ export function createClientClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.Client on a transport that `createAuthTransport()` made.
  */
 export function createClientClient(transport: AuthTransport): ClientClient;
-export function createClientClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(ClientPolicies, transport, options, auth);
+export function createClientClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ClientPolicies, args);
 }
 
 /**
@@ -787,8 +787,8 @@ export function createargsClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.args on a transport that `createAuthTransport()` made.
  */
 export function createargsClient(transport: AuthTransport): argsClient;
-export function createargsClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(argsPolicies, transport, options, auth);
+export function createargsClient(...args: ServiceClientArgs): object {
+  return createServiceClient(argsPolicies, args);
 }
 
 /**
@@ -815,8 +815,8 @@ export function createuserClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.user on a transport that `createAuthTransport()` made.
  */
 export function createuserClient(transport: AuthTransport): userClient;
-export function createuserClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(userPolicies, transport, options, auth);
+export function createuserClient(...args: ServiceClientArgs): object {
+  return createServiceClient(userPolicies, args);
 }
 
 /**
@@ -843,8 +843,8 @@ export function createUserClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.User on a transport that `createAuthTransport()` made.
  */
 export function createUserClient(transport: AuthTransport): UserClient;
-export function createUserClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(UserPolicies, transport, options, auth);
+export function createUserClient(...args: ServiceClientArgs): object {
+  return createServiceClient(UserPolicies, args);
 }
 
 /**
@@ -871,8 +871,8 @@ export function createUSERClient<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.USER on a transport that `createAuthTransport()` made.
  */
 export function createUSERClient(transport: AuthTransport): USERClient;
-export function createUSERClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(USERPolicies, transport, options, auth);
+export function createUSERClient(...args: ServiceClientArgs): object {
+  return createServiceClient(USERPolicies, args);
 }
 
 /**
@@ -899,8 +899,8 @@ export function create_Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default._ on a transport that `createAuthTransport()` made.
  */
 export function create_Client(transport: AuthTransport): _Client;
-export function create_Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(_Policies, transport, options, auth);
+export function create_Client(...args: ServiceClientArgs): object {
+  return createServiceClient(_Policies, args);
 }
 
 /**
@@ -927,8 +927,8 @@ export function create__Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.__ on a transport that `createAuthTransport()` made.
  */
 export function create__Client(transport: AuthTransport): __Client;
-export function create__Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(__Policies, transport, options, auth);
+export function create__Client(...args: ServiceClientArgs): object {
+  return createServiceClient(__Policies, args);
 }
 
 /**
@@ -955,8 +955,8 @@ export function createa1Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.a1 on a transport that `createAuthTransport()` made.
  */
 export function createa1Client(transport: AuthTransport): a1Client;
-export function createa1Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(a1Policies, transport, options, auth);
+export function createa1Client(...args: ServiceClientArgs): object {
+  return createServiceClient(a1Policies, args);
 }
 
 /**
@@ -983,8 +983,8 @@ export function createsnake_case_1Client<O extends TransportOptions>(
  * Makes a client of acme.names.class.__proto__.default.snake_case_1 on a transport that `createAuthTransport()` made.
  */
 export function createsnake_case_1Client(transport: AuthTransport): snake_case_1Client;
-export function createsnake_case_1Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(snake_case_1Policies, transport, options, auth);
+export function createsnake_case_1Client(...args: ServiceClientArgs): object {
+  return createServiceClient(snake_case_1Policies, args);
 }
 
 /**
@@ -1025,8 +1025,8 @@ export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNa
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
  */
 export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<S extends string>(transport: AuthTransport<S>): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S>;
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, transport, options, auth);
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args: ServiceClientArgs): object {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
 }
 
 /**
@@ -1123,7 +1123,7 @@ export function createMethodsClient<O extends TransportOptions, const A extends 
  * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
  */
 export function createMethodsClient<S extends string>(transport: AuthTransport<S>): MethodsClientWith<S>;
-export function createMethodsClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(MethodsPolicies, transport, options, auth);
+export function createMethodsClient(...args: ServiceClientArgs): object {
+  return createServiceClient(MethodsPolicies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/optional.proto (package acme.optional, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Optional } from "./optional_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -82,7 +82,7 @@ export function createOptionalClient<O extends TransportOptions, const A extends
  * Makes a client of acme.optional.Optional on a transport that `createAuthTransport()` made.
  */
 export function createOptionalClient<S extends string>(transport: AuthTransport<S>): OptionalClientWith<S>;
-export function createOptionalClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(OptionalPolicies, transport, options, auth);
+export function createOptionalClient(...args: ServiceClientArgs): object {
+  return createServiceClient(OptionalPolicies, args);
 }
 

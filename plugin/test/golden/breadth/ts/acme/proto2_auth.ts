@@ -2,7 +2,7 @@
 // @generated from file acme/proto2.proto (package acme.proto2, syntax proto2)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Proto2 } from "./proto2_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -80,7 +80,7 @@ export function createProto2Client<O extends TransportOptions, const A extends A
  * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
  */
 export function createProto2Client<S extends string>(transport: AuthTransport<S>): Proto2ClientWith<S>;
-export function createProto2Client(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(Proto2Policies, transport, options, auth);
+export function createProto2Client(...args: ServiceClientArgs): object {
+  return createServiceClient(Proto2Policies, args);
 }
 

@@ -2,7 +2,7 @@
 // @generated from file acme/shop/shop.proto (package acme.shop, edition 2023)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { Shop, Till } from "./shop_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -106,8 +106,8 @@ export function createTillClient<O extends TransportOptions, const A extends Aut
  * Makes a client of acme.shop.Till on a transport that `createAuthTransport()` made.
  */
 export function createTillClient<S extends string>(transport: AuthTransport<S>): TillClientWith<S>;
-export function createTillClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(TillPolicies, transport, options, auth);
+export function createTillClient(...args: ServiceClientArgs): object {
+  return createServiceClient(TillPolicies, args);
 }
 
 /**
@@ -161,7 +161,7 @@ export function createShopClient<O extends TransportOptions, const A extends Aut
  * Makes a client of acme.shop.Shop on a transport that `createAuthTransport()` made.
  */
 export function createShopClient<S extends string>(transport: AuthTransport<S>): ShopClientWith<S>;
-export function createShopClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(ShopPolicies, transport, options, auth);
+export function createShopClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ShopPolicies, args);
 }
 

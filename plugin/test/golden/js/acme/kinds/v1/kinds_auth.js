@@ -260,8 +260,8 @@ export function getInternalMethods() {
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export function createEveryKindServiceClient(transport, options, auth) {
-  return createServiceClient(EveryKindServicePolicies, transport, options, auth);
+export function createEveryKindServiceClient(...args) {
+  return createServiceClient(EveryKindServicePolicies, args);
 }
 
 /**
@@ -275,8 +275,8 @@ export function createEveryKindServiceClient(transport, options, auth) {
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export function createPublicServiceClient(transport, options, auth) {
-  return createServiceClient(PublicServicePolicies, transport, options, auth);
+export function createPublicServiceClient(...args) {
+  return createServiceClient(PublicServicePolicies, args);
 }
 
 /**
@@ -292,8 +292,8 @@ export function createPublicServiceClient(transport, options, auth) {
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export function createCredentialsServiceClient(transport, options, auth) {
-  return createServiceClient(CredentialsServicePolicies, transport, options, auth);
+export function createCredentialsServiceClient(...args) {
+  return createServiceClient(CredentialsServicePolicies, args);
 }
 
 /**
@@ -309,8 +309,8 @@ export function createCredentialsServiceClient(transport, options, auth) {
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export function createInternalServiceClient(transport, options, auth) {
-  return createServiceClient(InternalServicePolicies, transport, options, auth);
+export function createInternalServiceClient(...args) {
+  return createServiceClient(InternalServicePolicies, args);
 }
 
 /**
@@ -327,8 +327,8 @@ export function createInternalServiceClient(transport, options, auth) {
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export function createPublicAndCredentialsServiceClient(transport, options, auth) {
-  return createServiceClient(PublicAndCredentialsServicePolicies, transport, options, auth);
+export function createPublicAndCredentialsServiceClient(...args) {
+  return createServiceClient(PublicAndCredentialsServicePolicies, args);
 }
 
 /**
@@ -345,8 +345,8 @@ export function createPublicAndCredentialsServiceClient(transport, options, auth
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export function createPublicAndInternalServiceClient(transport, options, auth) {
-  return createServiceClient(PublicAndInternalServicePolicies, transport, options, auth);
+export function createPublicAndInternalServiceClient(...args) {
+  return createServiceClient(PublicAndInternalServicePolicies, args);
 }
 
 /**
@@ -363,8 +363,8 @@ export function createPublicAndInternalServiceClient(transport, options, auth) {
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export function createCredentialsAndInternalServiceClient(transport, options, auth) {
-  return createServiceClient(CredentialsAndInternalServicePolicies, transport, options, auth);
+export function createCredentialsAndInternalServiceClient(...args) {
+  return createServiceClient(CredentialsAndInternalServicePolicies, args);
 }
 
 /**
@@ -383,8 +383,8 @@ export function createCredentialsAndInternalServiceClient(transport, options, au
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export function createDeprecatedServiceClient(transport, options, auth) {
-  return createServiceClient(DeprecatedServicePolicies, transport, options, auth);
+export function createDeprecatedServiceClient(...args) {
+  return createServiceClient(DeprecatedServicePolicies, args);
 }
 
 /**
@@ -398,7 +398,7 @@ export function createDeprecatedServiceClient(transport, options, auth) {
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export function createEmptyServiceClient(transport, options, auth) {
-  return createServiceClient(EmptyServicePolicies, transport, options, auth);
+export function createEmptyServiceClient(...args) {
+  return createServiceClient(EmptyServicePolicies, args);
 }
 

@@ -65,7 +65,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.user.v1.UserService
  */
-export function createUserServiceClient(transport, options, auth) {
-  return createServiceClient(UserServicePolicies, transport, options, auth);
+export function createUserServiceClient(...args) {
+  return createServiceClient(UserServicePolicies, args);
 }
 

@@ -6,7 +6,7 @@
 
 // Kinds of policies.
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, ServiceTransport, Slots, TransportOptions } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
 import type { Client, Transport } from "@connectrpc/connect";
@@ -305,8 +305,8 @@ export function createEveryKindServiceClient<O extends TransportOptions, const A
  * Makes a client of acme.kinds.v1.EveryKindService on a transport that `createAuthTransport()` made.
  */
 export function createEveryKindServiceClient<S extends string>(transport: AuthTransport<S>): EveryKindServiceClientWith<S>;
-export function createEveryKindServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(EveryKindServicePolicies, transport, options, auth);
+export function createEveryKindServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(EveryKindServicePolicies, args);
 }
 
 /**
@@ -333,8 +333,8 @@ export function createPublicServiceClient<O extends TransportOptions>(
  * Makes a client of acme.kinds.v1.PublicService on a transport that `createAuthTransport()` made.
  */
 export function createPublicServiceClient(transport: AuthTransport): PublicServiceClient;
-export function createPublicServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(PublicServicePolicies, transport, options, auth);
+export function createPublicServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PublicServicePolicies, args);
 }
 
 /**
@@ -374,8 +374,8 @@ export function createCredentialsServiceClient<O extends TransportOptions, const
  * Makes a client of acme.kinds.v1.CredentialsService on a transport that `createAuthTransport()` made.
  */
 export function createCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsServiceClientWith<S>;
-export function createCredentialsServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(CredentialsServicePolicies, transport, options, auth);
+export function createCredentialsServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CredentialsServicePolicies, args);
 }
 
 /**
@@ -415,8 +415,8 @@ export function createInternalServiceClient<O extends TransportOptions, const A 
  * Makes a client of acme.kinds.v1.InternalService on a transport that `createAuthTransport()` made.
  */
 export function createInternalServiceClient<S extends string>(transport: AuthTransport<S>): InternalServiceClientWith<S>;
-export function createInternalServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(InternalServicePolicies, transport, options, auth);
+export function createInternalServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(InternalServicePolicies, args);
 }
 
 /**
@@ -457,8 +457,8 @@ export function createPublicAndCredentialsServiceClient<O extends TransportOptio
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService on a transport that `createAuthTransport()` made.
  */
 export function createPublicAndCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndCredentialsServiceClientWith<S>;
-export function createPublicAndCredentialsServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(PublicAndCredentialsServicePolicies, transport, options, auth);
+export function createPublicAndCredentialsServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PublicAndCredentialsServicePolicies, args);
 }
 
 /**
@@ -499,8 +499,8 @@ export function createPublicAndInternalServiceClient<O extends TransportOptions,
  * Makes a client of acme.kinds.v1.PublicAndInternalService on a transport that `createAuthTransport()` made.
  */
 export function createPublicAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndInternalServiceClientWith<S>;
-export function createPublicAndInternalServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(PublicAndInternalServicePolicies, transport, options, auth);
+export function createPublicAndInternalServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PublicAndInternalServicePolicies, args);
 }
 
 /**
@@ -553,8 +553,8 @@ export function createCredentialsAndInternalServiceClient<O extends TransportOpt
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService on a transport that `createAuthTransport()` made.
  */
 export function createCredentialsAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsAndInternalServiceClientWith<S>;
-export function createCredentialsAndInternalServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(CredentialsAndInternalServicePolicies, transport, options, auth);
+export function createCredentialsAndInternalServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CredentialsAndInternalServicePolicies, args);
 }
 
 /**
@@ -601,8 +601,8 @@ export function createDeprecatedServiceClient<O extends TransportOptions, const 
  * @deprecated
  */
 export function createDeprecatedServiceClient<S extends string>(transport: AuthTransport<S>): DeprecatedServiceClientWith<S>;
-export function createDeprecatedServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(DeprecatedServicePolicies, transport, options, auth);
+export function createDeprecatedServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(DeprecatedServicePolicies, args);
 }
 
 /**
@@ -629,7 +629,7 @@ export function createEmptyServiceClient<O extends TransportOptions>(
  * Makes a client of acme.kinds.v1.EmptyService on a transport that `createAuthTransport()` made.
  */
 export function createEmptyServiceClient(transport: AuthTransport): EmptyServiceClient;
-export function createEmptyServiceClient(transport: ServiceTransport, options?: TransportOptions, auth?: AuthOptions): object {
-  return createServiceClient(EmptyServicePolicies, transport, options, auth);
+export function createEmptyServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(EmptyServicePolicies, args);
 }
 
