@@ -13,6 +13,7 @@ import { callEmpty, serveEmpty } from "../../test/parity/calls.js";
 import { buildService } from "../../test/support/build-service.js";
 import { type Change, comparePolicies } from "../src/diff/compare-policies.js";
 import { gains } from "../src/diff/gains.js";
+import { changesText } from "../src/diff/print-changes.js";
 
 const none: Requirements = { roles: [], scopes: [] };
 
@@ -456,4 +457,16 @@ test("a method that may be one of two that are gone is held against the first th
 
 test("nobody is let in where nothing is said before and after", () => {
   expect(gains({ kind: "unspecified" }, { kind: "unspecified" })).toEqual([]);
+});
+
+test("the table of changes has room for any number", () => {
+  const count = 200_000; // more than a function takes arguments
+  const after: MethodPolicy = { kind: "denied" };
+  const changes = Array.from({ length: count }, (_, i) => ({
+    ...({ method: `acme.v1.S/M${i}`, effect: "neutral", allowed: false, because: [] } as const),
+    ...{ before: undefined, after },
+  }));
+  const lines = changesText(changes).trimEnd().split("\n");
+  expect(lines).toHaveLength(count + 1);
+  expect(lines[0]).toBe("neutral  acme.v1.S/M0       (new) -> denied");
 });
