@@ -120,10 +120,19 @@ export function measurePlugin(program: PluginProgram, requestFile: string): Reso
   return { seconds: (userCPUTime + systemCPUTime) / 1e6, peakBytes: maxRSS * 1024 };
 }
 
-/** Makes a process write what it used to file descriptor 3. */
-const reportUsage = `data:text/javascript,${encodeURIComponent(
-  'import { writeSync } from "node:fs"; process.on("exit", () => writeSync(3, JSON.stringify(process.resourceUsage())));',
-)}`;
+/**
+ * Makes a process write what it used to file descriptor 3. Its peak is that of
+ * Linux where it can be had: `maxRSS` begins with what the parent had.
+ */
+const reportUsage = `data:text/javascript,${encodeURIComponent(`
+  import { readFileSync, writeSync } from "node:fs";
+  const peak = () => Number(/VmHWM:\\s*(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+  process.on("exit", () => {
+    const usage = process.resourceUsage();
+    const maxRSS = process.platform === "linux" ? peak() : usage.maxRSS;
+    writeSync(3, JSON.stringify({ ...usage, maxRSS }));
+  });
+`)}`;
 
 /** Gives what Node writes to file descriptor 3. */
 function start(args: string[], requestFile: string): string {

@@ -3,21 +3,29 @@ import type { Row } from "./row.js";
 
 const readme = new URL("../README.md", import.meta.url);
 
-/** Puts the rows between the marks in the README. */
+/** Puts the rows between the marks in the README, in place of those of the same name. */
 export async function updateReadme(rows: readonly Row[]): Promise<void> {
   const text = await readFile(readme, "utf8");
-  const marks = /(<!-- bench:start -->\n).*(<!-- bench:end -->)/s;
-  if (!marks.test(text)) {
+  const marks = /(<!-- bench:start -->\n)(.*)(<!-- bench:end -->)/s;
+  const [, , former] = marks.exec(text) ?? [];
+  if (former === undefined) {
     throw new Error("the README has no marks for the benchmarks");
   }
-  const lines = rows.map(
-    ({ name, against, value, bound, unit }) =>
-      `| ${name} | ${against} | ${show(value, unit)} | ${show(bound, unit)} |`,
+  const lines = new Map(
+    former
+      .split("\n")
+      .slice(2, -1)
+      .map((line) => [line.split(" | ").slice(0, 2).join(" | "), line]),
   );
-  const table = ["| what | against | measured | bound |", "|---|---|---|---|", ...lines].join("\n");
+  for (const { name, against, value, bound, unit } of rows) {
+    const what = `| ${name} | ${against}`;
+    lines.set(what, `${what} | ${show(value, unit)} | ${show(bound, unit)} |`);
+  }
+  const head = ["| what | against | measured | bound |", "|---|---|---|---|"];
+  const table = [...head, ...lines.values()].join("\n");
   await writeFile(
     readme,
-    text.replace(marks, (_, start, end) => `${start}${table}\n${end}`),
+    text.replace(marks, (_, start, _former, end) => `${start}${table}\n${end}`),
   );
 }
 
