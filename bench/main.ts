@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
     check: { type: "boolean", default: false },
     /** Write the JSON lines to this file instead of below the table. */
     json: { type: "string" },
-    /** Put the table into the README. */
+    /** Put the table into the README. With `only`: these rows of it. */
     readme: { type: "boolean", default: false },
     /** Only this group; may be repeated. */
     only: { type: "string", multiple: true, default: [] },
@@ -60,7 +60,7 @@ if (options.json === undefined) {
   await writeFile(options.json, lines);
 }
 if (options.readme) {
-  await updateReadme(rows);
+  await updateReadme(rows, options.only.length > 0);
 }
 if (options.check && !rows.every(isWithinBound)) {
   process.exitCode = 1;

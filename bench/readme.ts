@@ -3,8 +3,11 @@ import type { Row } from "./row.js";
 
 const readme = new URL("../README.md", import.meta.url);
 
-/** Puts the rows between the marks in the README, in place of those of the same name. */
-export async function updateReadme(rows: readonly Row[]): Promise<void> {
+/**
+ * Puts the rows between the marks in the README: in place of all that are
+ * there, or, of a `part`, of those of the same name.
+ */
+export async function updateReadme(rows: readonly Row[], part: boolean): Promise<void> {
   const text = await readFile(readme, "utf8");
   const marks = /(<!-- bench:start -->\n)(.*)(<!-- bench:end -->)/s;
   const [, , former] = marks.exec(text) ?? [];
@@ -12,10 +15,10 @@ export async function updateReadme(rows: readonly Row[]): Promise<void> {
     throw new Error("the README has no marks for the benchmarks");
   }
   const lines = new Map(
-    former
-      .split("\n")
-      .slice(2, -1)
-      .map((line) => [line.split(" | ").slice(0, 2).join(" | "), line]),
+    (part ? former.split("\n").slice(2, -1) : []).map((line) => [
+      line.split(" | ").slice(0, 2).join(" | "),
+      line,
+    ]),
   );
   for (const { name, against, value, bound, unit } of rows) {
     const what = `| ${name} | ${against}`;
