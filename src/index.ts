@@ -10,6 +10,12 @@ export {
   type ClientBearerInterceptorOptions,
   createClientBearerInterceptor,
 } from "./client/bearer-interceptor.js";
+export {
+  type ClientFactory,
+  createClientFactory,
+  type PublicClientFactory,
+  type ServiceClient,
+} from "./client/client-factory.js";
 export { type AuthOptions, callCredentials } from "./client/credentials-interceptor.js";
 export {
   type ClientGatewayInterceptorOptions,
@@ -64,6 +70,7 @@ export {
   type MethodPolicyInit,
   type Requirements,
   type ServicePolicies,
+  type ServiceShape,
 } from "./policy/method-policy.js";
 export { getInternalMethods, getPublicMethods } from "./policy/public-methods.js";
 export { type ResolvedMethodAuth, resolveMethodAuth } from "./policy/resolve-method-auth.js";

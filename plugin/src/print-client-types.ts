@@ -7,10 +7,11 @@ import { slotsOf } from "./reach.js";
 export function printClientTypes(print: ServicePrint): void {
   const { f, service, schema, names, reach } = print;
   const { client, publicClient, userClient, internalClient } = names;
-  const Client = f.import("Client", "@connectrpc/connect", true);
-  const all = [Client, "<typeof ", schema.toTypeOnly(), ">"];
-  const only = (methods: readonly string[]) => ["Pick<", all, ",", union(f, methods), ">"];
-  const allBut = (methods: readonly string[]) => ["Omit<", all, ",", union(f, methods), ">"];
+  const ServiceClient = f.import("ServiceClient", "connectrpc-auth", true);
+  const all = [ServiceClient, "<typeof ", schema.toTypeOnly(), ">"];
+  const only = (methods: readonly string[]) => [
+    ...[ServiceClient, "<typeof ", schema.toTypeOnly(), ",", union(f, methods), ">"],
+  ];
   const a = `A client of ${service.name}`;
 
   const slots = slotsOf(reach);
@@ -33,29 +34,22 @@ export function printClientTypes(print: ServicePrint): void {
 
   if (slots.length === 1) {
     printType(print, client, all, `${a} with \`${slot}\`: all of its methods.`);
-    printClientWith(print, `"${slot}" extends S ? ${client} : ${publicClient}`);
     return;
   }
 
   printType(
     print,
     userClient,
-    allBut(reach.internalCredentials),
+    only([...reach.nothing, ...reach.credentials]),
     `${a} with \`credentials\`: all but its internal methods, which need \`internalCredentials\`.`,
   );
   printType(
     print,
     internalClient,
-    allBut(reach.credentials),
+    only([...reach.nothing, ...reach.internalCredentials]),
     `${a} with \`internalCredentials\`: its ${hasPublic ? "public and " : ""}internal methods. The others need \`credentials\`.`,
   );
   printType(print, client, all, `${a} with both kinds of credentials: all of its methods.`);
-  printClientWith(
-    print,
-    `"credentials" extends S
-  ? "internalCredentials" extends S ? ${client} : ${userClient}
-  : "internalCredentials" extends S ? ${internalClient} : ${publicClient}`,
-  );
 }
 
 /** An alias, and no interface that extends the type: compilers look into an alias only where it is used. */
@@ -71,13 +65,6 @@ function printType(
   } else {
     f.print`${f.export("type", name)} = ${base};`;
   }
-  f.print();
-}
-
-function printClientWith({ f, service, names }: ServicePrint, body: string): void {
-  const doc = `What a client of ${service.name} can call with the credentials named in \`S\`.`;
-  f.print(f.jsDoc(withDeprecation(service, doc)));
-  f.print`${f.export("type", names.clientWith)}<S> = ${body};`;
   f.print();
 }
 

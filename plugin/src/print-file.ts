@@ -1,16 +1,11 @@
-import type { Schema } from "@bufbuild/protoplugin";
+import type { Printable, Schema } from "@bufbuild/protoplugin";
+import { methodName } from "../../src/policy/method-policy.js";
 import { readComments } from "./doc-text.js";
 import { importService } from "./import-service.js";
 import { namesOf, outputName } from "./names.js";
 import { printClient } from "./print-client.js";
 import { printMethodLists } from "./print-method-lists.js";
-import {
-  extensions,
-  printPolicies,
-  type ServicePrint,
-  type Target,
-  tupleIn,
-} from "./print-service.js";
+import { extensions, printPolicies, type ServicePrint, type Target } from "./print-service.js";
 import { reachOf } from "./reach.js";
 import type { FileRules } from "./read-policies.js";
 import { withoutDirectives } from "./without-directives.js";
@@ -35,9 +30,15 @@ export function printFile(schema: Schema, rules: FileRules, target: Target): voi
     }),
   );
   services.forEach(printPolicies);
-  const tables = services.map(({ names }) => names.policies);
-  const array = tables.length < 4 ? f.array(tables) : `[\n    ${tables.join(",\n    ")},\n  ]`;
-  const list = tables.length > 1 ? [array, tupleIn(target)] : array;
-  printMethodLists(f, target, list, "this file");
+  const all = services.flatMap(({ methods }) => methods);
+  printMethodLists(f, target, "this file", ({ kind }) => {
+    const listed = all.filter(({ policy }) => policy.kind === kind);
+    return lines(listed.map(({ method }) => f.string(methodName(method))));
+  });
   services.forEach(printClient);
+}
+
+/** A list with an item on each line. */
+function lines(items: readonly Printable[]): Printable {
+  return items.length === 0 ? "[]" : ["[\n", items.map((item) => ["    ", item, ",\n"]), "  ]"];
 }

@@ -55,7 +55,10 @@ export function printIndex(
     "All services, in the order of `policies`.",
     services.map((service) => importService(schema, f, service)),
   );
-  printMethodLists(f, target, "policies", "all services");
+  printMethodLists(f, target, "all services", ({ name }) => [
+    f.import(name, "connectrpc-auth"),
+    "(policies)",
+  ]);
   return name;
 }
 

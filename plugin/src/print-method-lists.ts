@@ -1,25 +1,32 @@
 import type { GeneratedFile, Printable } from "@bufbuild/protoplugin";
 import type { Target } from "./print-service.js";
 
-/** Prints the functions that list methods. `tables`: the list of policy tables. `of`: whose methods they are. */
+/** A generated function that lists methods, and the kind of their policies. */
+export interface MethodList {
+  readonly name: "getPublicMethods" | "getInternalMethods";
+  readonly kind: "public" | "internal";
+}
+
+const lists: readonly (MethodList & { readonly which: string })[] = [
+  { name: "getPublicMethods", kind: "public", which: "that a server leaves unauthenticated" },
+  { name: "getInternalMethods", kind: "internal", which: "that only other services may call" },
+];
+
+/** Prints the functions that list methods. `of`: whose methods they are. `returned`: what they return. */
 export function printMethodLists(
   f: GeneratedFile,
   target: Target,
-  tables: Printable,
   of: string,
+  returned: (list: MethodList) => Printable,
 ): void {
-  const lists = [
-    ["getPublicMethods", "that a server leaves unauthenticated"],
-    ["getInternalMethods", "that only other services may call"],
-  ] as const;
-  for (const [name, which] of lists) {
-    f.print(f.jsDoc(`Methods of ${of} ${which}, as "package.Service/Method".`));
+  for (const list of lists) {
+    f.print(f.jsDoc(`Methods of ${of} ${list.which}, as "package.Service/Method".`));
     if (target === "dts") {
-      f.print`${f.export("declare function", name)}(): readonly string[];`;
+      f.print`${f.export("declare function", list.name)}(): readonly string[];`;
     } else {
-      const returns = target === "ts" ? ": readonly string[]" : "";
-      f.print`${f.export("function", name)}()${returns} {`;
-      f.print`  return ${f.import(name, "connectrpc-auth")}(${tables});`;
+      const type = target === "ts" ? ": readonly string[]" : "";
+      f.print`${f.export("function", list.name)}()${type} {`;
+      f.print`  return ${returned(list)};`;
       f.print`}`;
     }
     f.print();

@@ -50,23 +50,31 @@ const open = "option (connectum.auth.v1.method_auth) = { public: true };";
 const allow = 'option (connectum.auth.v1.method_auth) = { policy: "allow" };';
 const internal = "option (connectum.auth.v1.method_auth) = { internal: true };";
 
-test("services named like an import, a type, a variable or a reserved word work", async () => {
-  const names = [
-    ...["Client", "Transport", "Auth", "AuthOptions", "AuthTransport", "Exact", "Slots"],
-    ...["Service", "ServicePolicies", "ServiceClientArgs", "TransportOptions", "definePolicies"],
-    ...[
-      "createServiceClient",
-      "getPublicMethods",
-      "getInternalMethods",
-      "args",
-      "auth",
-      "O",
-      "A",
-      "S",
+test.each([
+  {
+    what: "a type, a variable or a reserved word",
+    names: [
+      ...["Auth", "args", "auth", "O", "A", "S", "_", "X_Y", "FooSchema"],
+      ...["Object", "Pick", "Omit", "NoInfer", "Promise", "string", "readonly", "type"],
+      ...["class", "default", "delete", "enum", "async"],
     ],
-    ...["Object", "Pick", "Omit", "NoInfer", "Promise", "string", "readonly", "type", "_", "X_Y"],
-    ...["class", "default", "delete", "enum", "async", "FooSchema"],
-  ];
+  },
+  {
+    what: "an import of the file, or one of earlier versions",
+    names: [
+      ...["Service", "ServicePolicies", "ServiceClient", "ClientFactory", "PublicClientFactory"],
+      ...["Client", "Transport", "AuthOptions", "AuthTransport", "Exact", "Slots"],
+      ...["ServiceClientArgs", "TransportOptions"],
+    ],
+  },
+  {
+    what: "a function that the file imports, or one of earlier versions",
+    names: [
+      ...["createClientFactory", "createServiceClient", "definePolicies"],
+      ...["getPublicMethods", "getInternalMethods"],
+    ],
+  },
+])("services named like $what work", async ({ names }) => {
   const proto = `syntax = "proto3"; ${options}
 message M { string text = 1; }
 message Foo {}

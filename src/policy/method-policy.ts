@@ -48,13 +48,21 @@ export type MethodPolicyInit =
  * TypeScript. The plugin prints one for each service; `definePolicies` makes
  * one by hand.
  */
-export interface ServicePolicies<S extends DescService = DescService> {
+export interface ServicePolicies<S extends ServiceShape = DescService> {
   readonly service: S;
   readonly methods: { readonly [K in MethodNames<S>]: MethodPolicy };
 }
 
+/**
+ * What is asked of the type of a service. Less than `DescService`, with which
+ * compilers would compare each service of a project, method by method.
+ */
+export interface ServiceShape {
+  readonly method: object;
+}
+
 /** The names of a service's methods in TypeScript. */
-export type MethodNames<S extends DescService> = keyof S["method"] & string;
+export type MethodNames<S extends ServiceShape> = keyof S["method"] & string;
 
 /**
  * A policy table for a service: for services whose proto file you cannot

@@ -113,6 +113,7 @@ describe("connectrpc-auth", () => {
         "callCredentials",
         "createAuthTransport",
         "createClientBearerInterceptor",
+        "createClientFactory",
         "createClientGatewayInterceptor",
         "createServiceClient",
         "definePolicies",

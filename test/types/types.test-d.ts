@@ -3,7 +3,7 @@
  * newest compiler says, in one line, with … for what is not ours; types.test.ts
  * compares.
  */
-import type { Transport } from "@connectrpc/connect";
+import type { Client, Transport } from "@connectrpc/connect";
 import * as node from "@connectrpc/connect-node";
 import * as web from "@connectrpc/connect-web";
 import {
@@ -17,6 +17,11 @@ import {
 } from "connectrpc-auth";
 import { createJwtAuthInterceptor, createServerAuth } from "connectrpc-auth/server";
 import { inMemory } from "connectrpc-auth/testing";
+import type {
+  MatrixServiceClient,
+  MatrixServicePublicClient,
+} from "../gen/acme/matrix/v1/matrix_auth.js";
+import type { MatrixService } from "../gen/acme/matrix/v1/matrix_pb.js";
 import { createNewsServiceClient, NewsServicePolicies } from "../gen/acme/news/v1/news_auth.js";
 import { createPlainServiceClient } from "../gen/acme/plain/v1/plain_auth.js";
 import {
@@ -204,6 +209,20 @@ createUserServiceClient(web.createConnectTransport);
 createNewsServiceClient(web.createConnectTransport, options).getHeadline({});
 // @ts-expect-error Expected 1-2 arguments, but got 3.
 createNewsServiceClient(web.createConnectTransport, options, { credentials: jwt });
+
+// Clients are those of Connect: unary and all kinds of streams, none more and none less.
+type Same<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? "same" : "different";
+"same" satisfies Same<MatrixServiceClient, Client<typeof MatrixService>>;
+"same" satisfies Same<
+  MatrixServicePublicClient,
+  Pick<Client<typeof MatrixService>, keyof MatrixServicePublicClient>
+>;
+"different" satisfies Same<MatrixServicePublicClient, Client<typeof MatrixService>>;
+declare const connectClient: Client<typeof MatrixService>;
+connectClient satisfies MatrixServiceClient;
+declare const matrixClient: MatrixServiceClient;
+matrixClient satisfies Client<typeof MatrixService>;
 
 // Servers.
 createServerAuth({

@@ -2,10 +2,9 @@
 // @generated from file acme/bench/v1/greeter.proto (package acme.bench.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { GreeterService } from "./greeter_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.bench.v1.GreeterService.
@@ -36,30 +35,27 @@ export const GreeterServicePolicies: ServicePolicies<typeof GreeterService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([GreeterServicePolicies]);
+  return [
+    "acme.bench.v1.GreeterService/Ping",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([GreeterServicePolicies]);
+  return [];
 }
 
 /**
  * A client of GreeterService without credentials: its public methods. Pass `credentials` for the others.
  */
-export type GreeterServicePublicClient = Pick<Client<typeof GreeterService>, "ping">;
+export type GreeterServicePublicClient = ServiceClient<typeof GreeterService, "ping">;
 
 /**
  * A client of GreeterService with `credentials`: all of its methods.
  */
-export type GreeterServiceClient = Client<typeof GreeterService>;
-
-/**
- * What a client of GreeterService can call with the credentials named in `S`.
- */
-export type GreeterServiceClientWith<S> = "credentials" extends S ? GreeterServiceClient : GreeterServicePublicClient;
+export type GreeterServiceClient = ServiceClient<typeof GreeterService>;
 
 /**
  * Makes a client of acme.bench.v1.GreeterService: from any function that makes a Connect transport, its options, and the credentials.
@@ -77,16 +73,10 @@ export type GreeterServiceClientWith<S> = "credentials" extends S ? GreeterServi
  *
  * @generated from service acme.bench.v1.GreeterService
  */
-export function createGreeterServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): GreeterServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.bench.v1.GreeterService on a transport that `createAuthTransport()` made.
- */
-export function createGreeterServiceClient<S extends string>(transport: AuthTransport<S>): GreeterServiceClientWith<S>;
-export function createGreeterServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(GreeterServicePolicies, args);
-}
+export const createGreeterServiceClient: ClientFactory<
+  GreeterServicePublicClient,
+  GreeterServiceClient,
+  GreeterServicePublicClient,
+  GreeterServiceClient
+> = /*@__PURE__*/ createClientFactory(GreeterServicePolicies);
 

@@ -2,10 +2,9 @@
 // @generated from file acme/shop/v1/catalog.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { CatalogService } from "./catalog_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.CatalogService.
@@ -60,30 +59,28 @@ export const CatalogServicePolicies: ServicePolicies<typeof CatalogService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([CatalogServicePolicies]);
+  return [
+    "acme.shop.v1.CatalogService/ListProducts",
+    "acme.shop.v1.CatalogService/WatchPrice",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([CatalogServicePolicies]);
+  return [];
 }
 
 /**
  * A client of CatalogService without credentials: its public methods. Pass `credentials` for the others.
  */
-export type CatalogServicePublicClient = Pick<Client<typeof CatalogService>, "listProducts" | "watchPrice">;
+export type CatalogServicePublicClient = ServiceClient<typeof CatalogService, "listProducts" | "watchPrice">;
 
 /**
  * A client of CatalogService with `credentials`: all of its methods.
  */
-export type CatalogServiceClient = Client<typeof CatalogService>;
-
-/**
- * What a client of CatalogService can call with the credentials named in `S`.
- */
-export type CatalogServiceClientWith<S> = "credentials" extends S ? CatalogServiceClient : CatalogServicePublicClient;
+export type CatalogServiceClient = ServiceClient<typeof CatalogService>;
 
 /**
  * Makes a client of acme.shop.v1.CatalogService: from any function that makes a Connect transport, its options, and the credentials.
@@ -101,16 +98,10 @@ export type CatalogServiceClientWith<S> = "credentials" extends S ? CatalogServi
  *
  * @generated from service acme.shop.v1.CatalogService
  */
-export function createCatalogServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CatalogServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.shop.v1.CatalogService on a transport that `createAuthTransport()` made.
- */
-export function createCatalogServiceClient<S extends string>(transport: AuthTransport<S>): CatalogServiceClientWith<S>;
-export function createCatalogServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(CatalogServicePolicies, args);
-}
+export const createCatalogServiceClient: ClientFactory<
+  CatalogServicePublicClient,
+  CatalogServiceClient,
+  CatalogServicePublicClient,
+  CatalogServiceClient
+> = /*@__PURE__*/ createClientFactory(CatalogServicePolicies);
 

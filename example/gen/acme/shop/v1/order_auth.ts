@@ -2,10 +2,9 @@
 // @generated from file acme/shop/v1/order.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { OrderService } from "./order_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.OrderService.
@@ -68,14 +67,17 @@ export const OrderServicePolicies: ServicePolicies<typeof OrderService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([OrderServicePolicies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([OrderServicePolicies]);
+  return [
+    "acme.shop.v1.OrderService/ReserveStock",
+    "acme.shop.v1.OrderService/RefundOrder",
+  ];
 }
 
 /**
@@ -86,12 +88,7 @@ export interface OrderServicePublicClient {}
 /**
  * A client of OrderService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type OrderServiceUserClient = Omit<Client<typeof OrderService>, "reserveStock" | "refundOrder">;
-
-/**
- * A client of OrderService with `internalCredentials`: its internal methods. The others need `credentials`.
- */
-export type OrderServiceInternalClient = Omit<Client<typeof OrderService>,
+export type OrderServiceUserClient = ServiceClient<typeof OrderService,
   | "listMyOrders"
   | "askSupport"
   | "placeOrder"
@@ -99,16 +96,14 @@ export type OrderServiceInternalClient = Omit<Client<typeof OrderService>,
 >;
 
 /**
- * A client of OrderService with both kinds of credentials: all of its methods.
+ * A client of OrderService with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export type OrderServiceClient = Client<typeof OrderService>;
+export type OrderServiceInternalClient = ServiceClient<typeof OrderService, "reserveStock" | "refundOrder">;
 
 /**
- * What a client of OrderService can call with the credentials named in `S`.
+ * A client of OrderService with both kinds of credentials: all of its methods.
  */
-export type OrderServiceClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? OrderServiceClient : OrderServiceUserClient
-  : "internalCredentials" extends S ? OrderServiceInternalClient : OrderServicePublicClient;
+export type OrderServiceClient = ServiceClient<typeof OrderService>;
 
 /**
  * Makes a client of acme.shop.v1.OrderService: from any function that makes a Connect transport, its options, and the credentials.
@@ -126,16 +121,10 @@ export type OrderServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.shop.v1.OrderService
  */
-export function createOrderServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): OrderServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.shop.v1.OrderService on a transport that `createAuthTransport()` made.
- */
-export function createOrderServiceClient<S extends string>(transport: AuthTransport<S>): OrderServiceClientWith<S>;
-export function createOrderServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(OrderServicePolicies, args);
-}
+export const createOrderServiceClient: ClientFactory<
+  OrderServicePublicClient,
+  OrderServiceUserClient,
+  OrderServiceInternalClient,
+  OrderServiceClient
+> = /*@__PURE__*/ createClientFactory(OrderServicePolicies);
 

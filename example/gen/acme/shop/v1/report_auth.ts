@@ -2,10 +2,9 @@
 // @generated from file acme/shop/v1/report.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { ReportService } from "./report_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.ReportService.
@@ -28,14 +27,14 @@ export const ReportServicePolicies: ServicePolicies<typeof ReportService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([ReportServicePolicies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([ReportServicePolicies]);
+  return [];
 }
 
 /**
@@ -46,12 +45,7 @@ export interface ReportServicePublicClient {}
 /**
  * A client of ReportService with `credentials`: all of its methods.
  */
-export type ReportServiceClient = Client<typeof ReportService>;
-
-/**
- * What a client of ReportService can call with the credentials named in `S`.
- */
-export type ReportServiceClientWith<S> = "credentials" extends S ? ReportServiceClient : ReportServicePublicClient;
+export type ReportServiceClient = ServiceClient<typeof ReportService>;
 
 /**
  * Makes a client of acme.shop.v1.ReportService: from any function that makes a Connect transport, its options, and the credentials.
@@ -68,16 +62,10 @@ export type ReportServiceClientWith<S> = "credentials" extends S ? ReportService
  *
  * @generated from service acme.shop.v1.ReportService
  */
-export function createReportServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): ReportServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.shop.v1.ReportService on a transport that `createAuthTransport()` made.
- */
-export function createReportServiceClient<S extends string>(transport: AuthTransport<S>): ReportServiceClientWith<S>;
-export function createReportServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(ReportServicePolicies, args);
-}
+export const createReportServiceClient: ClientFactory<
+  ReportServicePublicClient,
+  ReportServiceClient,
+  ReportServicePublicClient,
+  ReportServiceClient
+> = /*@__PURE__*/ createClientFactory(ReportServicePolicies);
 

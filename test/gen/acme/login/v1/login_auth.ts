@@ -2,10 +2,9 @@
 // @generated from file acme/login/v1/login.proto (package acme.login.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { LoginService } from "./login_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.login.v1.LoginService.
@@ -52,30 +51,28 @@ export const LoginServicePolicies: ServicePolicies<typeof LoginService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([LoginServicePolicies]);
+  return [
+    "acme.login.v1.LoginService/Login",
+    "acme.login.v1.LoginService/Refresh",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([LoginServicePolicies]);
+  return [];
 }
 
 /**
  * A client of LoginService without credentials: its public methods. Pass `credentials` for the others.
  */
-export type LoginServicePublicClient = Pick<Client<typeof LoginService>, "login" | "refresh">;
+export type LoginServicePublicClient = ServiceClient<typeof LoginService, "login" | "refresh">;
 
 /**
  * A client of LoginService with `credentials`: all of its methods.
  */
-export type LoginServiceClient = Client<typeof LoginService>;
-
-/**
- * What a client of LoginService can call with the credentials named in `S`.
- */
-export type LoginServiceClientWith<S> = "credentials" extends S ? LoginServiceClient : LoginServicePublicClient;
+export type LoginServiceClient = ServiceClient<typeof LoginService>;
 
 /**
  * Makes a client of acme.login.v1.LoginService: from any function that makes a Connect transport, its options, and the credentials.
@@ -93,16 +90,10 @@ export type LoginServiceClientWith<S> = "credentials" extends S ? LoginServiceCl
  *
  * @generated from service acme.login.v1.LoginService
  */
-export function createLoginServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): LoginServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.login.v1.LoginService on a transport that `createAuthTransport()` made.
- */
-export function createLoginServiceClient<S extends string>(transport: AuthTransport<S>): LoginServiceClientWith<S>;
-export function createLoginServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(LoginServicePolicies, args);
-}
+export const createLoginServiceClient: ClientFactory<
+  LoginServicePublicClient,
+  LoginServiceClient,
+  LoginServicePublicClient,
+  LoginServiceClient
+> = /*@__PURE__*/ createClientFactory(LoginServicePolicies);
 

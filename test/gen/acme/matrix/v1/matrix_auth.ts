@@ -2,10 +2,9 @@
 // @generated from file acme/matrix/v1/matrix.proto (package acme.matrix.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { MatrixService } from "./matrix_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.matrix.v1.MatrixService.
@@ -212,20 +211,30 @@ export const MatrixServicePolicies: ServicePolicies<typeof MatrixService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([MatrixServicePolicies]);
+  return [
+    "acme.matrix.v1.MatrixService/PublicUnary",
+    "acme.matrix.v1.MatrixService/PublicServer",
+    "acme.matrix.v1.MatrixService/PublicClient",
+    "acme.matrix.v1.MatrixService/PublicBidi",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([MatrixServicePolicies]);
+  return [
+    "acme.matrix.v1.MatrixService/InternalUnary",
+    "acme.matrix.v1.MatrixService/InternalServer",
+    "acme.matrix.v1.MatrixService/InternalClient",
+    "acme.matrix.v1.MatrixService/InternalBidi",
+  ];
 }
 
 /**
  * A client of MatrixService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export type MatrixServicePublicClient = Pick<Client<typeof MatrixService>,
+export type MatrixServicePublicClient = ServiceClient<typeof MatrixService,
   | "publicUnary"
   | "publicServer"
   | "publicClient"
@@ -235,17 +244,11 @@ export type MatrixServicePublicClient = Pick<Client<typeof MatrixService>,
 /**
  * A client of MatrixService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type MatrixServiceUserClient = Omit<Client<typeof MatrixService>,
-  | "internalUnary"
-  | "internalServer"
-  | "internalClient"
-  | "internalBidi"
->;
-
-/**
- * A client of MatrixService with `internalCredentials`: its public and internal methods. The others need `credentials`.
- */
-export type MatrixServiceInternalClient = Omit<Client<typeof MatrixService>,
+export type MatrixServiceUserClient = ServiceClient<typeof MatrixService,
+  | "publicUnary"
+  | "publicServer"
+  | "publicClient"
+  | "publicBidi"
   | "requiresUnary"
   | "requiresServer"
   | "requiresClient"
@@ -265,16 +268,23 @@ export type MatrixServiceInternalClient = Omit<Client<typeof MatrixService>,
 >;
 
 /**
- * A client of MatrixService with both kinds of credentials: all of its methods.
+ * A client of MatrixService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export type MatrixServiceClient = Client<typeof MatrixService>;
+export type MatrixServiceInternalClient = ServiceClient<typeof MatrixService,
+  | "publicUnary"
+  | "publicServer"
+  | "publicClient"
+  | "publicBidi"
+  | "internalUnary"
+  | "internalServer"
+  | "internalClient"
+  | "internalBidi"
+>;
 
 /**
- * What a client of MatrixService can call with the credentials named in `S`.
+ * A client of MatrixService with both kinds of credentials: all of its methods.
  */
-export type MatrixServiceClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? MatrixServiceClient : MatrixServiceUserClient
-  : "internalCredentials" extends S ? MatrixServiceInternalClient : MatrixServicePublicClient;
+export type MatrixServiceClient = ServiceClient<typeof MatrixService>;
 
 /**
  * Makes a client of acme.matrix.v1.MatrixService: from any function that makes a Connect transport, its options, and the credentials.
@@ -298,16 +308,10 @@ export type MatrixServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.matrix.v1.MatrixService
  */
-export function createMatrixServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): MatrixServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.matrix.v1.MatrixService on a transport that `createAuthTransport()` made.
- */
-export function createMatrixServiceClient<S extends string>(transport: AuthTransport<S>): MatrixServiceClientWith<S>;
-export function createMatrixServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(MatrixServicePolicies, args);
-}
+export const createMatrixServiceClient: ClientFactory<
+  MatrixServicePublicClient,
+  MatrixServiceUserClient,
+  MatrixServiceInternalClient,
+  MatrixServiceClient
+> = /*@__PURE__*/ createClientFactory(MatrixServicePolicies);
 

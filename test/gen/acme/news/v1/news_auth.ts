@@ -2,10 +2,9 @@
 // @generated from file acme/news/v1/news.proto (package acme.news.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthTransport, ServiceClientArgs, ServicePolicies, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { NewsService } from "./news_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.news.v1.NewsService.
@@ -28,20 +27,22 @@ export const NewsServicePolicies: ServicePolicies<typeof NewsService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([NewsServicePolicies]);
+  return [
+    "acme.news.v1.NewsService/GetHeadline",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([NewsServicePolicies]);
+  return [];
 }
 
 /**
  * A client of NewsService. All of its methods are public: no credentials are needed.
  */
-export type NewsServiceClient = Client<typeof NewsService>;
+export type NewsServiceClient = ServiceClient<typeof NewsService>;
 
 /**
  * Makes a client of acme.news.v1.NewsService: from any function that makes a Connect transport and its options.
@@ -56,15 +57,5 @@ export type NewsServiceClient = Client<typeof NewsService>;
  *
  * @generated from service acme.news.v1.NewsService
  */
-export function createNewsServiceClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): NewsServiceClient;
-/**
- * Makes a client of acme.news.v1.NewsService on a transport that `createAuthTransport()` made.
- */
-export function createNewsServiceClient(transport: AuthTransport): NewsServiceClient;
-export function createNewsServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(NewsServicePolicies, args);
-}
+export const createNewsServiceClient: PublicClientFactory<NewsServiceClient> = /*@__PURE__*/ createClientFactory(NewsServicePolicies);
 

@@ -2,10 +2,9 @@
 // @generated from file acme/plain/v1/plain.proto (package acme.plain.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { PlainService } from "./plain_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.plain.v1.PlainService.
@@ -32,14 +31,14 @@ export const PlainServicePolicies: ServicePolicies<typeof PlainService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([PlainServicePolicies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([PlainServicePolicies]);
+  return [];
 }
 
 /**
@@ -50,12 +49,7 @@ export interface PlainServicePublicClient {}
 /**
  * A client of PlainService with `credentials`: all of its methods.
  */
-export type PlainServiceClient = Client<typeof PlainService>;
-
-/**
- * What a client of PlainService can call with the credentials named in `S`.
- */
-export type PlainServiceClientWith<S> = "credentials" extends S ? PlainServiceClient : PlainServicePublicClient;
+export type PlainServiceClient = ServiceClient<typeof PlainService>;
 
 /**
  * Makes a client of acme.plain.v1.PlainService: from any function that makes a Connect transport, its options, and the credentials.
@@ -72,16 +66,10 @@ export type PlainServiceClientWith<S> = "credentials" extends S ? PlainServiceCl
  *
  * @generated from service acme.plain.v1.PlainService
  */
-export function createPlainServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): PlainServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.plain.v1.PlainService on a transport that `createAuthTransport()` made.
- */
-export function createPlainServiceClient<S extends string>(transport: AuthTransport<S>): PlainServiceClientWith<S>;
-export function createPlainServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(PlainServicePolicies, args);
-}
+export const createPlainServiceClient: ClientFactory<
+  PlainServicePublicClient,
+  PlainServiceClient,
+  PlainServicePublicClient,
+  PlainServiceClient
+> = /*@__PURE__*/ createClientFactory(PlainServicePolicies);
 

@@ -14,7 +14,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Comments } = require("./comments_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -93,14 +93,16 @@ const CommentsPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([CommentsPolicies]);
+  return [
+    "acme.comments.Comments/Unicode",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([CommentsPolicies]);
+  return [];
 }
 
 /**
@@ -132,9 +134,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.comments.Comments
  */
-function createCommentsClient(...args) {
-  return createServiceClient(CommentsPolicies, args);
-}
+const createCommentsClient = /*@__PURE__*/ createClientFactory(CommentsPolicies);
 
 
 exports.CommentsPolicies = CommentsPolicies;

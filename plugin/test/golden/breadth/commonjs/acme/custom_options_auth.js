@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Custom } = require("./custom_options_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -34,14 +34,14 @@ const CustomPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([CustomPolicies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([CustomPolicies]);
+  return [];
 }
 
 /**
@@ -59,9 +59,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.custom.Custom
  */
-function createCustomClient(...args) {
-  return createServiceClient(CustomPolicies, args);
-}
+const createCustomClient = /*@__PURE__*/ createClientFactory(CustomPolicies);
 
 
 exports.CustomPolicies = CustomPolicies;

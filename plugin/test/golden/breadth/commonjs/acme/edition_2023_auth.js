@@ -7,7 +7,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Edition2023 } = require("./edition_2023_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -40,14 +40,16 @@ const Edition2023Policies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([Edition2023Policies]);
+  return [
+    "acme.edition2023.Edition2023/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([Edition2023Policies]);
+  return [];
 }
 
 /**
@@ -64,9 +66,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.edition2023.Edition2023
  */
-function createEdition2023Client(...args) {
-  return createServiceClient(Edition2023Policies, args);
-}
+const createEdition2023Client = /*@__PURE__*/ createClientFactory(Edition2023Policies);
 
 
 exports.Edition2023Policies = Edition2023Policies;

@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Edition2024 } = require("./edition_2024_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.edition2024.Edition2024.
@@ -39,14 +39,16 @@ const Edition2024Policies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([Edition2024Policies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([Edition2024Policies]);
+  return [
+    "acme.edition2024.Edition2024/Sync",
+  ];
 }
 
 /**
@@ -63,9 +65,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.edition2024.Edition2024
  */
-function createEdition2024Client(...args) {
-  return createServiceClient(Edition2024Policies, args);
-}
+const createEdition2024Client = /*@__PURE__*/ createClientFactory(Edition2024Policies);
 
 
 exports.Edition2024Policies = Edition2024Policies;

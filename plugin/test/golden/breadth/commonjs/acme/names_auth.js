@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } = require("./names_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -492,52 +492,56 @@ const MethodsPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([
-    classPolicies,
-    ObjectPolicies,
-    PromisePolicies,
-    undefinedPolicies,
-    stringPolicies,
-    __proto__Policies,
-    constructorPolicies,
-    ClientPolicies,
-    argsPolicies,
-    userPolicies,
-    UserPolicies,
-    USERPolicies,
-    _Policies,
-    __Policies,
-    a1Policies,
-    snake_case_1Policies,
-    LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
-    MethodsPolicies,
-  ]);
+  return [
+    "acme.names.class.__proto__.default.class/Get",
+    "acme.names.class.__proto__.default.Object/Get",
+    "acme.names.class.__proto__.default.Promise/Get",
+    "acme.names.class.__proto__.default.undefined/Get",
+    "acme.names.class.__proto__.default.string/Get",
+    "acme.names.class.__proto__.default.__proto__/Get",
+    "acme.names.class.__proto__.default.constructor/Get",
+    "acme.names.class.__proto__.default.Client/Get",
+    "acme.names.class.__proto__.default.args/Get",
+    "acme.names.class.__proto__.default.user/Get",
+    "acme.names.class.__proto__.default.User/Get",
+    "acme.names.class.__proto__.default.USER/Get",
+    "acme.names.class.__proto__.default._/Get",
+    "acme.names.class.__proto__.default.__/Get",
+    "acme.names.class.__proto__.default.a1/Get",
+    "acme.names.class.__proto__.default.snake_case_1/Get",
+    "acme.names.class.__proto__.default.Methods/class",
+    "acme.names.class.__proto__.default.Methods/function",
+    "acme.names.class.__proto__.default.Methods/Promise",
+    "acme.names.class.__proto__.default.Methods/eval",
+    "acme.names.class.__proto__.default.Methods/await",
+    "acme.names.class.__proto__.default.Methods/string",
+    "acme.names.class.__proto__.default.Methods/prototype",
+    "acme.names.class.__proto__.default.Methods/toJSON",
+    "acme.names.class.__proto__.default.Methods/service",
+    "acme.names.class.__proto__.default.Methods/get_user",
+    "acme.names.class.__proto__.default.Methods/GETInvoice",
+    "acme.names.class.__proto__.default.Methods/a__b",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([
-    classPolicies,
-    ObjectPolicies,
-    PromisePolicies,
-    undefinedPolicies,
-    stringPolicies,
-    __proto__Policies,
-    constructorPolicies,
-    ClientPolicies,
-    argsPolicies,
-    userPolicies,
-    UserPolicies,
-    USERPolicies,
-    _Policies,
-    __Policies,
-    a1Policies,
-    snake_case_1Policies,
-    LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
-    MethodsPolicies,
-  ]);
+  return [
+    "acme.names.class.__proto__.default.Methods/enum",
+    "acme.names.class.__proto__.default.Methods/Object",
+    "acme.names.class.__proto__.default.Methods/NaN",
+    "acme.names.class.__proto__.default.Methods/exports",
+    "acme.names.class.__proto__.default.Methods/yield",
+    "acme.names.class.__proto__.default.Methods/constructor",
+    "acme.names.class.__proto__.default.Methods/toString",
+    "acme.names.class.__proto__.default.Methods/then",
+    "acme.names.class.__proto__.default.Methods/args",
+    "acme.names.class.__proto__.default.Methods/GET",
+    "acme.names.class.__proto__.default.Methods/_a",
+    "acme.names.class.__proto__.default.Methods/LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName",
+  ];
 }
 
 /**
@@ -551,9 +555,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-function createclassClient(...args) {
-  return createServiceClient(classPolicies, args);
-}
+const createclassClient = /*@__PURE__*/ createClientFactory(classPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -566,9 +568,7 @@ function createclassClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-function createObjectClient(...args) {
-  return createServiceClient(ObjectPolicies, args);
-}
+const createObjectClient = /*@__PURE__*/ createClientFactory(ObjectPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -581,9 +581,7 @@ function createObjectClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-function createPromiseClient(...args) {
-  return createServiceClient(PromisePolicies, args);
-}
+const createPromiseClient = /*@__PURE__*/ createClientFactory(PromisePolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -596,9 +594,7 @@ function createPromiseClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-function createundefinedClient(...args) {
-  return createServiceClient(undefinedPolicies, args);
-}
+const createundefinedClient = /*@__PURE__*/ createClientFactory(undefinedPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -611,9 +607,7 @@ function createundefinedClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-function createstringClient(...args) {
-  return createServiceClient(stringPolicies, args);
-}
+const createstringClient = /*@__PURE__*/ createClientFactory(stringPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -626,9 +620,7 @@ function createstringClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-function create__proto__Client(...args) {
-  return createServiceClient(__proto__Policies, args);
-}
+const create__proto__Client = /*@__PURE__*/ createClientFactory(__proto__Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -641,9 +633,7 @@ function create__proto__Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-function createconstructorClient(...args) {
-  return createServiceClient(constructorPolicies, args);
-}
+const createconstructorClient = /*@__PURE__*/ createClientFactory(constructorPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -656,9 +646,7 @@ function createconstructorClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-function createClientClient(...args) {
-  return createServiceClient(ClientPolicies, args);
-}
+const createClientClient = /*@__PURE__*/ createClientFactory(ClientPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -671,9 +659,7 @@ function createClientClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-function createargsClient(...args) {
-  return createServiceClient(argsPolicies, args);
-}
+const createargsClient = /*@__PURE__*/ createClientFactory(argsPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -686,9 +672,7 @@ function createargsClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-function createuserClient(...args) {
-  return createServiceClient(userPolicies, args);
-}
+const createuserClient = /*@__PURE__*/ createClientFactory(userPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -701,9 +685,7 @@ function createuserClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-function createUserClient(...args) {
-  return createServiceClient(UserPolicies, args);
-}
+const createUserClient = /*@__PURE__*/ createClientFactory(UserPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -716,9 +698,7 @@ function createUserClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-function createUSERClient(...args) {
-  return createServiceClient(USERPolicies, args);
-}
+const createUSERClient = /*@__PURE__*/ createClientFactory(USERPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -731,9 +711,7 @@ function createUSERClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-function create_Client(...args) {
-  return createServiceClient(_Policies, args);
-}
+const create_Client = /*@__PURE__*/ createClientFactory(_Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -746,9 +724,7 @@ function create_Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-function create__Client(...args) {
-  return createServiceClient(__Policies, args);
-}
+const create__Client = /*@__PURE__*/ createClientFactory(__Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -761,9 +737,7 @@ function create__Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-function createa1Client(...args) {
-  return createServiceClient(a1Policies, args);
-}
+const createa1Client = /*@__PURE__*/ createClientFactory(a1Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -776,9 +750,7 @@ function createa1Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-function createsnake_case_1Client(...args) {
-  return createServiceClient(snake_case_1Policies, args);
-}
+const createsnake_case_1Client = /*@__PURE__*/ createClientFactory(snake_case_1Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -794,9 +766,7 @@ function createsnake_case_1Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
-}
+const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = /*@__PURE__*/ createClientFactory(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
@@ -817,9 +787,7 @@ function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameN
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-function createMethodsClient(...args) {
-  return createServiceClient(MethodsPolicies, args);
-}
+const createMethodsClient = /*@__PURE__*/ createClientFactory(MethodsPolicies);
 
 
 exports.classPolicies = classPolicies;

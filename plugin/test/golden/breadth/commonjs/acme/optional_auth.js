@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Optional } = require("./optional_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -35,14 +35,16 @@ const OptionalPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([OptionalPolicies]);
+  return [
+    "acme.optional.Optional/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([OptionalPolicies]);
+  return [];
 }
 
 /**
@@ -59,9 +61,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.optional.Optional
  */
-function createOptionalClient(...args) {
-  return createServiceClient(OptionalPolicies, args);
-}
+const createOptionalClient = /*@__PURE__*/ createClientFactory(OptionalPolicies);
 
 
 exports.OptionalPolicies = OptionalPolicies;

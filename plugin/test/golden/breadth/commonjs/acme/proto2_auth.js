@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Proto2 } = require("./proto2_pb");
-const { createServiceClient, getInternalMethods: getInternalMethods$1, getPublicMethods: getPublicMethods$1 } = require("connectrpc-auth");
+const { createClientFactory } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -33,14 +33,16 @@ const Proto2Policies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 function getPublicMethods() {
-  return getPublicMethods$1([Proto2Policies]);
+  return [
+    "acme.proto2.Proto2/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 function getInternalMethods() {
-  return getInternalMethods$1([Proto2Policies]);
+  return [];
 }
 
 /**
@@ -57,9 +59,7 @@ function getInternalMethods() {
  *
  * @generated from service acme.proto2.Proto2
  */
-function createProto2Client(...args) {
-  return createServiceClient(Proto2Policies, args);
-}
+const createProto2Client = /*@__PURE__*/ createClientFactory(Proto2Policies);
 
 
 exports.Proto2Policies = Proto2Policies;

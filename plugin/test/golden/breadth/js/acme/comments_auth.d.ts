@@ -10,9 +10,8 @@
 
 // Of the package: ${not} a `template` \u002a/
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
 import type { Comments } from "./comments_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -32,17 +31,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Comments without credentials: its public methods. Pass `credentials` for the others.
  */
-export type CommentsPublicClient = Pick<Client<typeof Comments>, "unicode">;
+export type CommentsPublicClient = ServiceClient<typeof Comments, "unicode">;
 
 /**
  * A client of Comments with `credentials`: all of its methods.
  */
-export type CommentsClient = Client<typeof Comments>;
-
-/**
- * What a client of Comments can call with the credentials named in `S`.
- */
-export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : CommentsPublicClient;
+export type CommentsClient = ServiceClient<typeof Comments>;
 
 /**
  * Makes a client of acme.comments.Comments: from any function that makes a Connect transport, its options, and the credentials.
@@ -73,13 +67,10 @@ export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : C
  *
  * @generated from service acme.comments.Comments
  */
-export declare function createCommentsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CommentsClientWith<Slots<A>>;
-/**
- * Makes a client of acme.comments.Comments on a transport that `createAuthTransport()` made.
- */
-export declare function createCommentsClient<S extends string>(transport: AuthTransport<S>): CommentsClientWith<S>;
+export declare const createCommentsClient: ClientFactory<
+  CommentsPublicClient,
+  CommentsClient,
+  CommentsPublicClient,
+  CommentsClient
+>;
 

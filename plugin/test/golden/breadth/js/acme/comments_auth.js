@@ -11,7 +11,7 @@
 // Of the package: ${not} a `template` \u002a/
 
 import { Comments } from "./comments_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -90,14 +90,16 @@ export const CommentsPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([CommentsPolicies]);
+  return [
+    "acme.comments.Comments/Unicode",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([CommentsPolicies]);
+  return [];
 }
 
 /**
@@ -129,7 +131,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.comments.Comments
  */
-export function createCommentsClient(...args) {
-  return createServiceClient(CommentsPolicies, args);
-}
+export const createCommentsClient = /*@__PURE__*/ createClientFactory(CommentsPolicies);
 

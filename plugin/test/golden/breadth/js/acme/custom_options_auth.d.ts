@@ -2,9 +2,8 @@
 // @generated from file acme/custom_options.proto (package acme.custom, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
 import type { Custom } from "./custom_options_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -29,12 +28,7 @@ export interface CustomPublicClient {}
 /**
  * A client of Custom with `credentials`: all of its methods.
  */
-export type CustomClient = Client<typeof Custom>;
-
-/**
- * What a client of Custom can call with the credentials named in `S`.
- */
-export type CustomClientWith<S> = "credentials" extends S ? CustomClient : CustomPublicClient;
+export type CustomClient = ServiceClient<typeof Custom>;
 
 /**
  * Makes a client of acme.custom.Custom: from any function that makes a Connect transport, its options, and the credentials.
@@ -51,13 +45,10 @@ export type CustomClientWith<S> = "credentials" extends S ? CustomClient : Custo
  *
  * @generated from service acme.custom.Custom
  */
-export declare function createCustomClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CustomClientWith<Slots<A>>;
-/**
- * Makes a client of acme.custom.Custom on a transport that `createAuthTransport()` made.
- */
-export declare function createCustomClient<S extends string>(transport: AuthTransport<S>): CustomClientWith<S>;
+export declare const createCustomClient: ClientFactory<
+  CustomPublicClient,
+  CustomClient,
+  CustomPublicClient,
+  CustomClient
+>;
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Custom } from "./custom_options_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -31,14 +31,14 @@ export const CustomPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([CustomPolicies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([CustomPolicies]);
+  return [];
 }
 
 /**
@@ -56,7 +56,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.custom.Custom
  */
-export function createCustomClient(...args) {
-  return createServiceClient(CustomPolicies, args);
-}
+export const createCustomClient = /*@__PURE__*/ createClientFactory(CustomPolicies);
 

@@ -3,9 +3,8 @@
 // option features.field_presence = IMPLICIT;
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
 import type { Edition2023 } from "./edition_2023_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -25,17 +24,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Edition2023 without credentials: its public methods. Pass `credentials` for the others.
  */
-export type Edition2023PublicClient = Pick<Client<typeof Edition2023>, "open">;
+export type Edition2023PublicClient = ServiceClient<typeof Edition2023, "open">;
 
 /**
  * A client of Edition2023 with `credentials`: all of its methods.
  */
-export type Edition2023Client = Client<typeof Edition2023>;
-
-/**
- * What a client of Edition2023 can call with the credentials named in `S`.
- */
-export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Client : Edition2023PublicClient;
+export type Edition2023Client = ServiceClient<typeof Edition2023>;
 
 /**
  * Makes a client of acme.edition2023.Edition2023: from any function that makes a Connect transport, its options, and the credentials.
@@ -51,13 +45,10 @@ export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Clie
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export declare function createEdition2023Client<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): Edition2023ClientWith<Slots<A>>;
-/**
- * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
- */
-export declare function createEdition2023Client<S extends string>(transport: AuthTransport<S>): Edition2023ClientWith<S>;
+export declare const createEdition2023Client: ClientFactory<
+  Edition2023PublicClient,
+  Edition2023Client,
+  Edition2023PublicClient,
+  Edition2023Client
+>;
 

@@ -4,7 +4,7 @@
 /* eslint-disable */
 
 import { Edition2023 } from "./edition_2023_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -37,14 +37,16 @@ export const Edition2023Policies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([Edition2023Policies]);
+  return [
+    "acme.edition2023.Edition2023/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([Edition2023Policies]);
+  return [];
 }
 
 /**
@@ -61,7 +63,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export function createEdition2023Client(...args) {
-  return createServiceClient(Edition2023Policies, args);
-}
+export const createEdition2023Client = /*@__PURE__*/ createClientFactory(Edition2023Policies);
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Edition2024 } from "./edition_2024_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.edition2024.Edition2024.
@@ -36,14 +36,16 @@ export const Edition2024Policies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([Edition2024Policies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([Edition2024Policies]);
+  return [
+    "acme.edition2024.Edition2024/Sync",
+  ];
 }
 
 /**
@@ -60,7 +62,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.edition2024.Edition2024
  */
-export function createEdition2024Client(...args) {
-  return createServiceClient(Edition2024Policies, args);
-}
+export const createEdition2024Client = /*@__PURE__*/ createClientFactory(Edition2024Policies);
 

@@ -2,9 +2,8 @@
 // @generated from file acme/names.proto (package acme.names.class.__proto__.default, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
 import type { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
-import type { Client as Client$1, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -109,7 +108,7 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of class. All of its methods are public: no credentials are needed.
  */
-export type classClient = Client$1<typeof class$>;
+export type classClient = ServiceClient<typeof class$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.class: from any function that makes a Connect transport and its options.
@@ -122,19 +121,12 @@ export type classClient = Client$1<typeof class$>;
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export declare function createclassClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): classClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.class on a transport that `createAuthTransport()` made.
- */
-export declare function createclassClient(transport: AuthTransport): classClient;
+export declare const createclassClient: PublicClientFactory<classClient>;
 
 /**
  * A client of Object. All of its methods are public: no credentials are needed.
  */
-export type ObjectClient = Client$1<typeof Object$>;
+export type ObjectClient = ServiceClient<typeof Object$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -147,19 +139,12 @@ export type ObjectClient = Client$1<typeof Object$>;
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export declare function createObjectClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): ObjectClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.Object on a transport that `createAuthTransport()` made.
- */
-export declare function createObjectClient(transport: AuthTransport): ObjectClient;
+export declare const createObjectClient: PublicClientFactory<ObjectClient>;
 
 /**
  * A client of Promise. All of its methods are public: no credentials are needed.
  */
-export type PromiseClient = Client$1<typeof Promise>;
+export type PromiseClient = ServiceClient<typeof Promise>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -172,19 +157,12 @@ export type PromiseClient = Client$1<typeof Promise>;
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export declare function createPromiseClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): PromiseClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.Promise on a transport that `createAuthTransport()` made.
- */
-export declare function createPromiseClient(transport: AuthTransport): PromiseClient;
+export declare const createPromiseClient: PublicClientFactory<PromiseClient>;
 
 /**
  * A client of undefined. All of its methods are public: no credentials are needed.
  */
-export type undefinedClient = Client$1<typeof undefined>;
+export type undefinedClient = ServiceClient<typeof undefined>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -197,19 +175,12 @@ export type undefinedClient = Client$1<typeof undefined>;
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export declare function createundefinedClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): undefinedClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.undefined on a transport that `createAuthTransport()` made.
- */
-export declare function createundefinedClient(transport: AuthTransport): undefinedClient;
+export declare const createundefinedClient: PublicClientFactory<undefinedClient>;
 
 /**
  * A client of string. All of its methods are public: no credentials are needed.
  */
-export type stringClient = Client$1<typeof string$>;
+export type stringClient = ServiceClient<typeof string$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -222,19 +193,12 @@ export type stringClient = Client$1<typeof string$>;
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export declare function createstringClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): stringClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.string on a transport that `createAuthTransport()` made.
- */
-export declare function createstringClient(transport: AuthTransport): stringClient;
+export declare const createstringClient: PublicClientFactory<stringClient>;
 
 /**
  * A client of __proto__. All of its methods are public: no credentials are needed.
  */
-export type __proto__Client = Client$1<typeof __proto__>;
+export type __proto__Client = ServiceClient<typeof __proto__>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -247,19 +211,12 @@ export type __proto__Client = Client$1<typeof __proto__>;
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export declare function create__proto__Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): __proto__Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.__proto__ on a transport that `createAuthTransport()` made.
- */
-export declare function create__proto__Client(transport: AuthTransport): __proto__Client;
+export declare const create__proto__Client: PublicClientFactory<__proto__Client>;
 
 /**
  * A client of constructor. All of its methods are public: no credentials are needed.
  */
-export type constructorClient = Client$1<typeof constructor>;
+export type constructorClient = ServiceClient<typeof constructor>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -272,19 +229,12 @@ export type constructorClient = Client$1<typeof constructor>;
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export declare function createconstructorClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): constructorClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.constructor on a transport that `createAuthTransport()` made.
- */
-export declare function createconstructorClient(transport: AuthTransport): constructorClient;
+export declare const createconstructorClient: PublicClientFactory<constructorClient>;
 
 /**
  * A client of Client. All of its methods are public: no credentials are needed.
  */
-export type ClientClient = Client$1<typeof Client>;
+export type ClientClient = ServiceClient<typeof Client>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -297,19 +247,12 @@ export type ClientClient = Client$1<typeof Client>;
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export declare function createClientClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): ClientClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.Client on a transport that `createAuthTransport()` made.
- */
-export declare function createClientClient(transport: AuthTransport): ClientClient;
+export declare const createClientClient: PublicClientFactory<ClientClient>;
 
 /**
  * A client of args. All of its methods are public: no credentials are needed.
  */
-export type argsClient = Client$1<typeof args>;
+export type argsClient = ServiceClient<typeof args>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -322,19 +265,12 @@ export type argsClient = Client$1<typeof args>;
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export declare function createargsClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): argsClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.args on a transport that `createAuthTransport()` made.
- */
-export declare function createargsClient(transport: AuthTransport): argsClient;
+export declare const createargsClient: PublicClientFactory<argsClient>;
 
 /**
  * A client of user. All of its methods are public: no credentials are needed.
  */
-export type userClient = Client$1<typeof user>;
+export type userClient = ServiceClient<typeof user>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -347,19 +283,12 @@ export type userClient = Client$1<typeof user>;
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export declare function createuserClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): userClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.user on a transport that `createAuthTransport()` made.
- */
-export declare function createuserClient(transport: AuthTransport): userClient;
+export declare const createuserClient: PublicClientFactory<userClient>;
 
 /**
  * A client of User. All of its methods are public: no credentials are needed.
  */
-export type UserClient = Client$1<typeof User>;
+export type UserClient = ServiceClient<typeof User>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -372,19 +301,12 @@ export type UserClient = Client$1<typeof User>;
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export declare function createUserClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): UserClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.User on a transport that `createAuthTransport()` made.
- */
-export declare function createUserClient(transport: AuthTransport): UserClient;
+export declare const createUserClient: PublicClientFactory<UserClient>;
 
 /**
  * A client of USER. All of its methods are public: no credentials are needed.
  */
-export type USERClient = Client$1<typeof USER>;
+export type USERClient = ServiceClient<typeof USER>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -397,19 +319,12 @@ export type USERClient = Client$1<typeof USER>;
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export declare function createUSERClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): USERClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.USER on a transport that `createAuthTransport()` made.
- */
-export declare function createUSERClient(transport: AuthTransport): USERClient;
+export declare const createUSERClient: PublicClientFactory<USERClient>;
 
 /**
  * A client of _. All of its methods are public: no credentials are needed.
  */
-export type _Client = Client$1<typeof _>;
+export type _Client = ServiceClient<typeof _>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -422,19 +337,12 @@ export type _Client = Client$1<typeof _>;
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export declare function create_Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): _Client;
-/**
- * Makes a client of acme.names.class.__proto__.default._ on a transport that `createAuthTransport()` made.
- */
-export declare function create_Client(transport: AuthTransport): _Client;
+export declare const create_Client: PublicClientFactory<_Client>;
 
 /**
  * A client of __. All of its methods are public: no credentials are needed.
  */
-export type __Client = Client$1<typeof __>;
+export type __Client = ServiceClient<typeof __>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -447,19 +355,12 @@ export type __Client = Client$1<typeof __>;
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export declare function create__Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): __Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.__ on a transport that `createAuthTransport()` made.
- */
-export declare function create__Client(transport: AuthTransport): __Client;
+export declare const create__Client: PublicClientFactory<__Client>;
 
 /**
  * A client of a1. All of its methods are public: no credentials are needed.
  */
-export type a1Client = Client$1<typeof a1>;
+export type a1Client = ServiceClient<typeof a1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -472,19 +373,12 @@ export type a1Client = Client$1<typeof a1>;
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export declare function createa1Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): a1Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.a1 on a transport that `createAuthTransport()` made.
- */
-export declare function createa1Client(transport: AuthTransport): a1Client;
+export declare const createa1Client: PublicClientFactory<a1Client>;
 
 /**
  * A client of snake_case_1. All of its methods are public: no credentials are needed.
  */
-export type snake_case_1Client = Client$1<typeof snake_case_1>;
+export type snake_case_1Client = ServiceClient<typeof snake_case_1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -497,14 +391,7 @@ export type snake_case_1Client = Client$1<typeof snake_case_1>;
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export declare function createsnake_case_1Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): snake_case_1Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.snake_case_1 on a transport that `createAuthTransport()` made.
- */
-export declare function createsnake_case_1Client(transport: AuthTransport): snake_case_1Client;
+export declare const createsnake_case_1Client: PublicClientFactory<snake_case_1Client>;
 
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -514,12 +401,7 @@ export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNam
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName with `credentials`: all of its methods.
  */
-export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = Client$1<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
-
-/**
- * What a client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName can call with the credentials named in `S`.
- */
-export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S> = "credentials" extends S ? LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient : LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient;
+export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = ServiceClient<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -535,20 +417,17 @@ export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<Slots<A>>;
-/**
- * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
- */
-export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<S extends string>(transport: AuthTransport<S>): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S>;
+export declare const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient: ClientFactory<
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient,
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient
+>;
 
 /**
  * A client of Methods without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export type MethodsPublicClient = Pick<Client$1<typeof Methods>,
+export type MethodsPublicClient = ServiceClient<typeof Methods,
   | "class"
   | "function"
   | "promise"
@@ -566,25 +445,19 @@ export type MethodsPublicClient = Pick<Client$1<typeof Methods>,
 /**
  * A client of Methods with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type MethodsUserClient = Omit<Client$1<typeof Methods>,
-  | "enum"
-  | "object"
-  | "naN"
-  | "exports"
-  | "yield"
-  | "constructor$"
-  | "toString$"
-  | "then"
-  | "args"
-  | "gET"
-  | "_a"
-  | "longNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName"
->;
-
-/**
- * A client of Methods with `internalCredentials`: its public and internal methods. The others need `credentials`.
- */
-export type MethodsInternalClient = Omit<Client$1<typeof Methods>,
+export type MethodsUserClient = ServiceClient<typeof Methods,
+  | "class"
+  | "function"
+  | "promise"
+  | "eval"
+  | "await"
+  | "string"
+  | "prototype"
+  | "toJSON$"
+  | "service"
+  | "get_user"
+  | "gETInvoice"
+  | "a__b"
   | "default"
   | "null"
   | "undefined"
@@ -600,16 +473,39 @@ export type MethodsInternalClient = Omit<Client$1<typeof Methods>,
 >;
 
 /**
- * A client of Methods with both kinds of credentials: all of its methods.
+ * A client of Methods with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export type MethodsClient = Client$1<typeof Methods>;
+export type MethodsInternalClient = ServiceClient<typeof Methods,
+  | "class"
+  | "function"
+  | "promise"
+  | "eval"
+  | "await"
+  | "string"
+  | "prototype"
+  | "toJSON$"
+  | "service"
+  | "get_user"
+  | "gETInvoice"
+  | "a__b"
+  | "enum"
+  | "object"
+  | "naN"
+  | "exports"
+  | "yield"
+  | "constructor$"
+  | "toString$"
+  | "then"
+  | "args"
+  | "gET"
+  | "_a"
+  | "longNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName"
+>;
 
 /**
- * What a client of Methods can call with the credentials named in `S`.
+ * A client of Methods with both kinds of credentials: all of its methods.
  */
-export type MethodsClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? MethodsClient : MethodsUserClient
-  : "internalCredentials" extends S ? MethodsInternalClient : MethodsPublicClient;
+export type MethodsClient = ServiceClient<typeof Methods>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
@@ -630,13 +526,10 @@ export type MethodsClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export declare function createMethodsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): MethodsClientWith<Slots<A>>;
-/**
- * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
- */
-export declare function createMethodsClient<S extends string>(transport: AuthTransport<S>): MethodsClientWith<S>;
+export declare const createMethodsClient: ClientFactory<
+  MethodsPublicClient,
+  MethodsUserClient,
+  MethodsInternalClient,
+  MethodsClient
+>;
 

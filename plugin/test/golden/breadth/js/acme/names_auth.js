@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -489,52 +489,56 @@ export const MethodsPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([
-    classPolicies,
-    ObjectPolicies,
-    PromisePolicies,
-    undefinedPolicies,
-    stringPolicies,
-    __proto__Policies,
-    constructorPolicies,
-    ClientPolicies,
-    argsPolicies,
-    userPolicies,
-    UserPolicies,
-    USERPolicies,
-    _Policies,
-    __Policies,
-    a1Policies,
-    snake_case_1Policies,
-    LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
-    MethodsPolicies,
-  ]);
+  return [
+    "acme.names.class.__proto__.default.class/Get",
+    "acme.names.class.__proto__.default.Object/Get",
+    "acme.names.class.__proto__.default.Promise/Get",
+    "acme.names.class.__proto__.default.undefined/Get",
+    "acme.names.class.__proto__.default.string/Get",
+    "acme.names.class.__proto__.default.__proto__/Get",
+    "acme.names.class.__proto__.default.constructor/Get",
+    "acme.names.class.__proto__.default.Client/Get",
+    "acme.names.class.__proto__.default.args/Get",
+    "acme.names.class.__proto__.default.user/Get",
+    "acme.names.class.__proto__.default.User/Get",
+    "acme.names.class.__proto__.default.USER/Get",
+    "acme.names.class.__proto__.default._/Get",
+    "acme.names.class.__proto__.default.__/Get",
+    "acme.names.class.__proto__.default.a1/Get",
+    "acme.names.class.__proto__.default.snake_case_1/Get",
+    "acme.names.class.__proto__.default.Methods/class",
+    "acme.names.class.__proto__.default.Methods/function",
+    "acme.names.class.__proto__.default.Methods/Promise",
+    "acme.names.class.__proto__.default.Methods/eval",
+    "acme.names.class.__proto__.default.Methods/await",
+    "acme.names.class.__proto__.default.Methods/string",
+    "acme.names.class.__proto__.default.Methods/prototype",
+    "acme.names.class.__proto__.default.Methods/toJSON",
+    "acme.names.class.__proto__.default.Methods/service",
+    "acme.names.class.__proto__.default.Methods/get_user",
+    "acme.names.class.__proto__.default.Methods/GETInvoice",
+    "acme.names.class.__proto__.default.Methods/a__b",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([
-    classPolicies,
-    ObjectPolicies,
-    PromisePolicies,
-    undefinedPolicies,
-    stringPolicies,
-    __proto__Policies,
-    constructorPolicies,
-    ClientPolicies,
-    argsPolicies,
-    userPolicies,
-    UserPolicies,
-    USERPolicies,
-    _Policies,
-    __Policies,
-    a1Policies,
-    snake_case_1Policies,
-    LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
-    MethodsPolicies,
-  ]);
+  return [
+    "acme.names.class.__proto__.default.Methods/enum",
+    "acme.names.class.__proto__.default.Methods/Object",
+    "acme.names.class.__proto__.default.Methods/NaN",
+    "acme.names.class.__proto__.default.Methods/exports",
+    "acme.names.class.__proto__.default.Methods/yield",
+    "acme.names.class.__proto__.default.Methods/constructor",
+    "acme.names.class.__proto__.default.Methods/toString",
+    "acme.names.class.__proto__.default.Methods/then",
+    "acme.names.class.__proto__.default.Methods/args",
+    "acme.names.class.__proto__.default.Methods/GET",
+    "acme.names.class.__proto__.default.Methods/_a",
+    "acme.names.class.__proto__.default.Methods/LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName",
+  ];
 }
 
 /**
@@ -548,9 +552,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export function createclassClient(...args) {
-  return createServiceClient(classPolicies, args);
-}
+export const createclassClient = /*@__PURE__*/ createClientFactory(classPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -563,9 +565,7 @@ export function createclassClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export function createObjectClient(...args) {
-  return createServiceClient(ObjectPolicies, args);
-}
+export const createObjectClient = /*@__PURE__*/ createClientFactory(ObjectPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -578,9 +578,7 @@ export function createObjectClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export function createPromiseClient(...args) {
-  return createServiceClient(PromisePolicies, args);
-}
+export const createPromiseClient = /*@__PURE__*/ createClientFactory(PromisePolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -593,9 +591,7 @@ export function createPromiseClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export function createundefinedClient(...args) {
-  return createServiceClient(undefinedPolicies, args);
-}
+export const createundefinedClient = /*@__PURE__*/ createClientFactory(undefinedPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -608,9 +604,7 @@ export function createundefinedClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export function createstringClient(...args) {
-  return createServiceClient(stringPolicies, args);
-}
+export const createstringClient = /*@__PURE__*/ createClientFactory(stringPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -623,9 +617,7 @@ export function createstringClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export function create__proto__Client(...args) {
-  return createServiceClient(__proto__Policies, args);
-}
+export const create__proto__Client = /*@__PURE__*/ createClientFactory(__proto__Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -638,9 +630,7 @@ export function create__proto__Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export function createconstructorClient(...args) {
-  return createServiceClient(constructorPolicies, args);
-}
+export const createconstructorClient = /*@__PURE__*/ createClientFactory(constructorPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -653,9 +643,7 @@ export function createconstructorClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export function createClientClient(...args) {
-  return createServiceClient(ClientPolicies, args);
-}
+export const createClientClient = /*@__PURE__*/ createClientFactory(ClientPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -668,9 +656,7 @@ export function createClientClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export function createargsClient(...args) {
-  return createServiceClient(argsPolicies, args);
-}
+export const createargsClient = /*@__PURE__*/ createClientFactory(argsPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -683,9 +669,7 @@ export function createargsClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export function createuserClient(...args) {
-  return createServiceClient(userPolicies, args);
-}
+export const createuserClient = /*@__PURE__*/ createClientFactory(userPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -698,9 +682,7 @@ export function createuserClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export function createUserClient(...args) {
-  return createServiceClient(UserPolicies, args);
-}
+export const createUserClient = /*@__PURE__*/ createClientFactory(UserPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -713,9 +695,7 @@ export function createUserClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export function createUSERClient(...args) {
-  return createServiceClient(USERPolicies, args);
-}
+export const createUSERClient = /*@__PURE__*/ createClientFactory(USERPolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -728,9 +708,7 @@ export function createUSERClient(...args) {
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export function create_Client(...args) {
-  return createServiceClient(_Policies, args);
-}
+export const create_Client = /*@__PURE__*/ createClientFactory(_Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -743,9 +721,7 @@ export function create_Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export function create__Client(...args) {
-  return createServiceClient(__Policies, args);
-}
+export const create__Client = /*@__PURE__*/ createClientFactory(__Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -758,9 +734,7 @@ export function create__Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export function createa1Client(...args) {
-  return createServiceClient(a1Policies, args);
-}
+export const createa1Client = /*@__PURE__*/ createClientFactory(a1Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -773,9 +747,7 @@ export function createa1Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export function createsnake_case_1Client(...args) {
-  return createServiceClient(snake_case_1Policies, args);
-}
+export const createsnake_case_1Client = /*@__PURE__*/ createClientFactory(snake_case_1Policies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -791,9 +763,7 @@ export function createsnake_case_1Client(...args) {
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
-}
+export const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = /*@__PURE__*/ createClientFactory(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies);
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
@@ -814,7 +784,5 @@ export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNa
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export function createMethodsClient(...args) {
-  return createServiceClient(MethodsPolicies, args);
-}
+export const createMethodsClient = /*@__PURE__*/ createClientFactory(MethodsPolicies);
 

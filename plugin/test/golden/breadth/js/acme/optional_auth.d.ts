@@ -2,9 +2,8 @@
 // @generated from file acme/optional.proto (package acme.optional, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
 import type { Optional } from "./optional_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -24,17 +23,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Optional without credentials: its public methods. Pass `credentials` for the others.
  */
-export type OptionalPublicClient = Pick<Client<typeof Optional>, "open">;
+export type OptionalPublicClient = ServiceClient<typeof Optional, "open">;
 
 /**
  * A client of Optional with `credentials`: all of its methods.
  */
-export type OptionalClient = Client<typeof Optional>;
-
-/**
- * What a client of Optional can call with the credentials named in `S`.
- */
-export type OptionalClientWith<S> = "credentials" extends S ? OptionalClient : OptionalPublicClient;
+export type OptionalClient = ServiceClient<typeof Optional>;
 
 /**
  * Makes a client of acme.optional.Optional: from any function that makes a Connect transport, its options, and the credentials.
@@ -50,13 +44,10 @@ export type OptionalClientWith<S> = "credentials" extends S ? OptionalClient : O
  *
  * @generated from service acme.optional.Optional
  */
-export declare function createOptionalClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): OptionalClientWith<Slots<A>>;
-/**
- * Makes a client of acme.optional.Optional on a transport that `createAuthTransport()` made.
- */
-export declare function createOptionalClient<S extends string>(transport: AuthTransport<S>): OptionalClientWith<S>;
+export declare const createOptionalClient: ClientFactory<
+  OptionalPublicClient,
+  OptionalClient,
+  OptionalPublicClient,
+  OptionalClient
+>;
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Optional } from "./optional_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -32,14 +32,16 @@ export const OptionalPolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([OptionalPolicies]);
+  return [
+    "acme.optional.Optional/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([OptionalPolicies]);
+  return [];
 }
 
 /**
@@ -56,7 +58,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.optional.Optional
  */
-export function createOptionalClient(...args) {
-  return createServiceClient(OptionalPolicies, args);
-}
+export const createOptionalClient = /*@__PURE__*/ createClientFactory(OptionalPolicies);
 

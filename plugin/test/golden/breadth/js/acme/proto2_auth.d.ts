@@ -2,9 +2,8 @@
 // @generated from file acme/proto2.proto (package acme.proto2, syntax proto2)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
 import type { Proto2 } from "./proto2_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -24,17 +23,12 @@ export declare function getInternalMethods(): readonly string[];
 /**
  * A client of Proto2 without credentials: its public methods. Pass `credentials` for the others.
  */
-export type Proto2PublicClient = Pick<Client<typeof Proto2>, "open">;
+export type Proto2PublicClient = ServiceClient<typeof Proto2, "open">;
 
 /**
  * A client of Proto2 with `credentials`: all of its methods.
  */
-export type Proto2Client = Client<typeof Proto2>;
-
-/**
- * What a client of Proto2 can call with the credentials named in `S`.
- */
-export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto2PublicClient;
+export type Proto2Client = ServiceClient<typeof Proto2>;
 
 /**
  * Makes a client of acme.proto2.Proto2: from any function that makes a Connect transport, its options, and the credentials.
@@ -50,13 +44,10 @@ export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto
  *
  * @generated from service acme.proto2.Proto2
  */
-export declare function createProto2Client<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): Proto2ClientWith<Slots<A>>;
-/**
- * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
- */
-export declare function createProto2Client<S extends string>(transport: AuthTransport<S>): Proto2ClientWith<S>;
+export declare const createProto2Client: ClientFactory<
+  Proto2PublicClient,
+  Proto2Client,
+  Proto2PublicClient,
+  Proto2Client
+>;
 

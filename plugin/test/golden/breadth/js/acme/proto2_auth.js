@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Proto2 } from "./proto2_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -30,14 +30,16 @@ export const Proto2Policies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([Proto2Policies]);
+  return [
+    "acme.proto2.Proto2/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([Proto2Policies]);
+  return [];
 }
 
 /**
@@ -54,7 +56,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.proto2.Proto2
  */
-export function createProto2Client(...args) {
-  return createServiceClient(Proto2Policies, args);
-}
+export const createProto2Client = /*@__PURE__*/ createClientFactory(Proto2Policies);
 

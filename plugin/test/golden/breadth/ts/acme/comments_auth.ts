@@ -10,10 +10,9 @@
 
 // Of the package: ${not} a `template` \u002a/
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Comments } from "./comments_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -92,30 +91,27 @@ export const CommentsPolicies: ServicePolicies<typeof Comments> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([CommentsPolicies]);
+  return [
+    "acme.comments.Comments/Unicode",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([CommentsPolicies]);
+  return [];
 }
 
 /**
  * A client of Comments without credentials: its public methods. Pass `credentials` for the others.
  */
-export type CommentsPublicClient = Pick<Client<typeof Comments>, "unicode">;
+export type CommentsPublicClient = ServiceClient<typeof Comments, "unicode">;
 
 /**
  * A client of Comments with `credentials`: all of its methods.
  */
-export type CommentsClient = Client<typeof Comments>;
-
-/**
- * What a client of Comments can call with the credentials named in `S`.
- */
-export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : CommentsPublicClient;
+export type CommentsClient = ServiceClient<typeof Comments>;
 
 /**
  * Makes a client of acme.comments.Comments: from any function that makes a Connect transport, its options, and the credentials.
@@ -146,16 +142,10 @@ export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : C
  *
  * @generated from service acme.comments.Comments
  */
-export function createCommentsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CommentsClientWith<Slots<A>>;
-/**
- * Makes a client of acme.comments.Comments on a transport that `createAuthTransport()` made.
- */
-export function createCommentsClient<S extends string>(transport: AuthTransport<S>): CommentsClientWith<S>;
-export function createCommentsClient(...args: ServiceClientArgs): object {
-  return createServiceClient(CommentsPolicies, args);
-}
+export const createCommentsClient: ClientFactory<
+  CommentsPublicClient,
+  CommentsClient,
+  CommentsPublicClient,
+  CommentsClient
+> = /*@__PURE__*/ createClientFactory(CommentsPolicies);
 

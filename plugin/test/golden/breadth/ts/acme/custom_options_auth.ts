@@ -2,10 +2,9 @@
 // @generated from file acme/custom_options.proto (package acme.custom, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Custom } from "./custom_options_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -33,14 +32,14 @@ export const CustomPolicies: ServicePolicies<typeof Custom> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([CustomPolicies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([CustomPolicies]);
+  return [];
 }
 
 /**
@@ -51,12 +50,7 @@ export interface CustomPublicClient {}
 /**
  * A client of Custom with `credentials`: all of its methods.
  */
-export type CustomClient = Client<typeof Custom>;
-
-/**
- * What a client of Custom can call with the credentials named in `S`.
- */
-export type CustomClientWith<S> = "credentials" extends S ? CustomClient : CustomPublicClient;
+export type CustomClient = ServiceClient<typeof Custom>;
 
 /**
  * Makes a client of acme.custom.Custom: from any function that makes a Connect transport, its options, and the credentials.
@@ -73,16 +67,10 @@ export type CustomClientWith<S> = "credentials" extends S ? CustomClient : Custo
  *
  * @generated from service acme.custom.Custom
  */
-export function createCustomClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CustomClientWith<Slots<A>>;
-/**
- * Makes a client of acme.custom.Custom on a transport that `createAuthTransport()` made.
- */
-export function createCustomClient<S extends string>(transport: AuthTransport<S>): CustomClientWith<S>;
-export function createCustomClient(...args: ServiceClientArgs): object {
-  return createServiceClient(CustomPolicies, args);
-}
+export const createCustomClient: ClientFactory<
+  CustomPublicClient,
+  CustomClient,
+  CustomPublicClient,
+  CustomClient
+> = /*@__PURE__*/ createClientFactory(CustomPolicies);
 

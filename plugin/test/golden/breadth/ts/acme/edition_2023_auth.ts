@@ -3,10 +3,9 @@
 // option features.field_presence = IMPLICIT;
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Edition2023 } from "./edition_2023_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -39,30 +38,27 @@ export const Edition2023Policies: ServicePolicies<typeof Edition2023> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([Edition2023Policies]);
+  return [
+    "acme.edition2023.Edition2023/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([Edition2023Policies]);
+  return [];
 }
 
 /**
  * A client of Edition2023 without credentials: its public methods. Pass `credentials` for the others.
  */
-export type Edition2023PublicClient = Pick<Client<typeof Edition2023>, "open">;
+export type Edition2023PublicClient = ServiceClient<typeof Edition2023, "open">;
 
 /**
  * A client of Edition2023 with `credentials`: all of its methods.
  */
-export type Edition2023Client = Client<typeof Edition2023>;
-
-/**
- * What a client of Edition2023 can call with the credentials named in `S`.
- */
-export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Client : Edition2023PublicClient;
+export type Edition2023Client = ServiceClient<typeof Edition2023>;
 
 /**
  * Makes a client of acme.edition2023.Edition2023: from any function that makes a Connect transport, its options, and the credentials.
@@ -78,16 +74,10 @@ export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Clie
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export function createEdition2023Client<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): Edition2023ClientWith<Slots<A>>;
-/**
- * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
- */
-export function createEdition2023Client<S extends string>(transport: AuthTransport<S>): Edition2023ClientWith<S>;
-export function createEdition2023Client(...args: ServiceClientArgs): object {
-  return createServiceClient(Edition2023Policies, args);
-}
+export const createEdition2023Client: ClientFactory<
+  Edition2023PublicClient,
+  Edition2023Client,
+  Edition2023PublicClient,
+  Edition2023Client
+> = /*@__PURE__*/ createClientFactory(Edition2023Policies);
 

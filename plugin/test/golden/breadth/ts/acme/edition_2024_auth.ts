@@ -2,10 +2,9 @@
 // @generated from file acme/edition_2024.proto (package acme.edition2024, edition 2024)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Edition2024 } from "./edition_2024_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.edition2024.Edition2024.
@@ -38,14 +37,16 @@ export const Edition2024Policies: ServicePolicies<typeof Edition2024> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([Edition2024Policies]);
+  return [];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([Edition2024Policies]);
+  return [
+    "acme.edition2024.Edition2024/Sync",
+  ];
 }
 
 /**
@@ -56,24 +57,17 @@ export interface Edition2024PublicClient {}
 /**
  * A client of Edition2024 with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type Edition2024UserClient = Omit<Client<typeof Edition2024>, "sync">;
+export type Edition2024UserClient = ServiceClient<typeof Edition2024, "read" | "write">;
 
 /**
  * A client of Edition2024 with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export type Edition2024InternalClient = Omit<Client<typeof Edition2024>, "read" | "write">;
+export type Edition2024InternalClient = ServiceClient<typeof Edition2024, "sync">;
 
 /**
  * A client of Edition2024 with both kinds of credentials: all of its methods.
  */
-export type Edition2024Client = Client<typeof Edition2024>;
-
-/**
- * What a client of Edition2024 can call with the credentials named in `S`.
- */
-export type Edition2024ClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? Edition2024Client : Edition2024UserClient
-  : "internalCredentials" extends S ? Edition2024InternalClient : Edition2024PublicClient;
+export type Edition2024Client = ServiceClient<typeof Edition2024>;
 
 /**
  * Makes a client of acme.edition2024.Edition2024: from any function that makes a Connect transport, its options, and the credentials.
@@ -89,16 +83,10 @@ export type Edition2024ClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.edition2024.Edition2024
  */
-export function createEdition2024Client<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): Edition2024ClientWith<Slots<A>>;
-/**
- * Makes a client of acme.edition2024.Edition2024 on a transport that `createAuthTransport()` made.
- */
-export function createEdition2024Client<S extends string>(transport: AuthTransport<S>): Edition2024ClientWith<S>;
-export function createEdition2024Client(...args: ServiceClientArgs): object {
-  return createServiceClient(Edition2024Policies, args);
-}
+export const createEdition2024Client: ClientFactory<
+  Edition2024PublicClient,
+  Edition2024UserClient,
+  Edition2024InternalClient,
+  Edition2024Client
+> = /*@__PURE__*/ createClientFactory(Edition2024Policies);
 

@@ -2,10 +2,9 @@
 // @generated from file acme/names.proto (package acme.names.class.__proto__.default, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
-import type { Client as Client$1, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -491,58 +490,62 @@ export const MethodsPolicies: ServicePolicies<typeof Methods> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([
-    classPolicies,
-    ObjectPolicies,
-    PromisePolicies,
-    undefinedPolicies,
-    stringPolicies,
-    __proto__Policies,
-    constructorPolicies,
-    ClientPolicies,
-    argsPolicies,
-    userPolicies,
-    UserPolicies,
-    USERPolicies,
-    _Policies,
-    __Policies,
-    a1Policies,
-    snake_case_1Policies,
-    LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
-    MethodsPolicies,
-  ] as const);
+  return [
+    "acme.names.class.__proto__.default.class/Get",
+    "acme.names.class.__proto__.default.Object/Get",
+    "acme.names.class.__proto__.default.Promise/Get",
+    "acme.names.class.__proto__.default.undefined/Get",
+    "acme.names.class.__proto__.default.string/Get",
+    "acme.names.class.__proto__.default.__proto__/Get",
+    "acme.names.class.__proto__.default.constructor/Get",
+    "acme.names.class.__proto__.default.Client/Get",
+    "acme.names.class.__proto__.default.args/Get",
+    "acme.names.class.__proto__.default.user/Get",
+    "acme.names.class.__proto__.default.User/Get",
+    "acme.names.class.__proto__.default.USER/Get",
+    "acme.names.class.__proto__.default._/Get",
+    "acme.names.class.__proto__.default.__/Get",
+    "acme.names.class.__proto__.default.a1/Get",
+    "acme.names.class.__proto__.default.snake_case_1/Get",
+    "acme.names.class.__proto__.default.Methods/class",
+    "acme.names.class.__proto__.default.Methods/function",
+    "acme.names.class.__proto__.default.Methods/Promise",
+    "acme.names.class.__proto__.default.Methods/eval",
+    "acme.names.class.__proto__.default.Methods/await",
+    "acme.names.class.__proto__.default.Methods/string",
+    "acme.names.class.__proto__.default.Methods/prototype",
+    "acme.names.class.__proto__.default.Methods/toJSON",
+    "acme.names.class.__proto__.default.Methods/service",
+    "acme.names.class.__proto__.default.Methods/get_user",
+    "acme.names.class.__proto__.default.Methods/GETInvoice",
+    "acme.names.class.__proto__.default.Methods/a__b",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([
-    classPolicies,
-    ObjectPolicies,
-    PromisePolicies,
-    undefinedPolicies,
-    stringPolicies,
-    __proto__Policies,
-    constructorPolicies,
-    ClientPolicies,
-    argsPolicies,
-    userPolicies,
-    UserPolicies,
-    USERPolicies,
-    _Policies,
-    __Policies,
-    a1Policies,
-    snake_case_1Policies,
-    LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies,
-    MethodsPolicies,
-  ] as const);
+  return [
+    "acme.names.class.__proto__.default.Methods/enum",
+    "acme.names.class.__proto__.default.Methods/Object",
+    "acme.names.class.__proto__.default.Methods/NaN",
+    "acme.names.class.__proto__.default.Methods/exports",
+    "acme.names.class.__proto__.default.Methods/yield",
+    "acme.names.class.__proto__.default.Methods/constructor",
+    "acme.names.class.__proto__.default.Methods/toString",
+    "acme.names.class.__proto__.default.Methods/then",
+    "acme.names.class.__proto__.default.Methods/args",
+    "acme.names.class.__proto__.default.Methods/GET",
+    "acme.names.class.__proto__.default.Methods/_a",
+    "acme.names.class.__proto__.default.Methods/LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName",
+  ];
 }
 
 /**
  * A client of class. All of its methods are public: no credentials are needed.
  */
-export type classClient = Client$1<typeof class$>;
+export type classClient = ServiceClient<typeof class$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.class: from any function that makes a Connect transport and its options.
@@ -555,22 +558,12 @@ export type classClient = Client$1<typeof class$>;
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export function createclassClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): classClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.class on a transport that `createAuthTransport()` made.
- */
-export function createclassClient(transport: AuthTransport): classClient;
-export function createclassClient(...args: ServiceClientArgs): object {
-  return createServiceClient(classPolicies, args);
-}
+export const createclassClient: PublicClientFactory<classClient> = /*@__PURE__*/ createClientFactory(classPolicies);
 
 /**
  * A client of Object. All of its methods are public: no credentials are needed.
  */
-export type ObjectClient = Client$1<typeof Object$>;
+export type ObjectClient = ServiceClient<typeof Object$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -583,22 +576,12 @@ export type ObjectClient = Client$1<typeof Object$>;
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export function createObjectClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): ObjectClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.Object on a transport that `createAuthTransport()` made.
- */
-export function createObjectClient(transport: AuthTransport): ObjectClient;
-export function createObjectClient(...args: ServiceClientArgs): object {
-  return createServiceClient(ObjectPolicies, args);
-}
+export const createObjectClient: PublicClientFactory<ObjectClient> = /*@__PURE__*/ createClientFactory(ObjectPolicies);
 
 /**
  * A client of Promise. All of its methods are public: no credentials are needed.
  */
-export type PromiseClient = Client$1<typeof Promise>;
+export type PromiseClient = ServiceClient<typeof Promise>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -611,22 +594,12 @@ export type PromiseClient = Client$1<typeof Promise>;
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export function createPromiseClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): PromiseClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.Promise on a transport that `createAuthTransport()` made.
- */
-export function createPromiseClient(transport: AuthTransport): PromiseClient;
-export function createPromiseClient(...args: ServiceClientArgs): object {
-  return createServiceClient(PromisePolicies, args);
-}
+export const createPromiseClient: PublicClientFactory<PromiseClient> = /*@__PURE__*/ createClientFactory(PromisePolicies);
 
 /**
  * A client of undefined. All of its methods are public: no credentials are needed.
  */
-export type undefinedClient = Client$1<typeof undefined>;
+export type undefinedClient = ServiceClient<typeof undefined>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -639,22 +612,12 @@ export type undefinedClient = Client$1<typeof undefined>;
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export function createundefinedClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): undefinedClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.undefined on a transport that `createAuthTransport()` made.
- */
-export function createundefinedClient(transport: AuthTransport): undefinedClient;
-export function createundefinedClient(...args: ServiceClientArgs): object {
-  return createServiceClient(undefinedPolicies, args);
-}
+export const createundefinedClient: PublicClientFactory<undefinedClient> = /*@__PURE__*/ createClientFactory(undefinedPolicies);
 
 /**
  * A client of string. All of its methods are public: no credentials are needed.
  */
-export type stringClient = Client$1<typeof string$>;
+export type stringClient = ServiceClient<typeof string$>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -667,22 +630,12 @@ export type stringClient = Client$1<typeof string$>;
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export function createstringClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): stringClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.string on a transport that `createAuthTransport()` made.
- */
-export function createstringClient(transport: AuthTransport): stringClient;
-export function createstringClient(...args: ServiceClientArgs): object {
-  return createServiceClient(stringPolicies, args);
-}
+export const createstringClient: PublicClientFactory<stringClient> = /*@__PURE__*/ createClientFactory(stringPolicies);
 
 /**
  * A client of __proto__. All of its methods are public: no credentials are needed.
  */
-export type __proto__Client = Client$1<typeof __proto__>;
+export type __proto__Client = ServiceClient<typeof __proto__>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -695,22 +648,12 @@ export type __proto__Client = Client$1<typeof __proto__>;
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export function create__proto__Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): __proto__Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.__proto__ on a transport that `createAuthTransport()` made.
- */
-export function create__proto__Client(transport: AuthTransport): __proto__Client;
-export function create__proto__Client(...args: ServiceClientArgs): object {
-  return createServiceClient(__proto__Policies, args);
-}
+export const create__proto__Client: PublicClientFactory<__proto__Client> = /*@__PURE__*/ createClientFactory(__proto__Policies);
 
 /**
  * A client of constructor. All of its methods are public: no credentials are needed.
  */
-export type constructorClient = Client$1<typeof constructor>;
+export type constructorClient = ServiceClient<typeof constructor>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -723,22 +666,12 @@ export type constructorClient = Client$1<typeof constructor>;
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export function createconstructorClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): constructorClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.constructor on a transport that `createAuthTransport()` made.
- */
-export function createconstructorClient(transport: AuthTransport): constructorClient;
-export function createconstructorClient(...args: ServiceClientArgs): object {
-  return createServiceClient(constructorPolicies, args);
-}
+export const createconstructorClient: PublicClientFactory<constructorClient> = /*@__PURE__*/ createClientFactory(constructorPolicies);
 
 /**
  * A client of Client. All of its methods are public: no credentials are needed.
  */
-export type ClientClient = Client$1<typeof Client>;
+export type ClientClient = ServiceClient<typeof Client>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -751,22 +684,12 @@ export type ClientClient = Client$1<typeof Client>;
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export function createClientClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): ClientClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.Client on a transport that `createAuthTransport()` made.
- */
-export function createClientClient(transport: AuthTransport): ClientClient;
-export function createClientClient(...args: ServiceClientArgs): object {
-  return createServiceClient(ClientPolicies, args);
-}
+export const createClientClient: PublicClientFactory<ClientClient> = /*@__PURE__*/ createClientFactory(ClientPolicies);
 
 /**
  * A client of args. All of its methods are public: no credentials are needed.
  */
-export type argsClient = Client$1<typeof args>;
+export type argsClient = ServiceClient<typeof args>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -779,22 +702,12 @@ export type argsClient = Client$1<typeof args>;
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export function createargsClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): argsClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.args on a transport that `createAuthTransport()` made.
- */
-export function createargsClient(transport: AuthTransport): argsClient;
-export function createargsClient(...args: ServiceClientArgs): object {
-  return createServiceClient(argsPolicies, args);
-}
+export const createargsClient: PublicClientFactory<argsClient> = /*@__PURE__*/ createClientFactory(argsPolicies);
 
 /**
  * A client of user. All of its methods are public: no credentials are needed.
  */
-export type userClient = Client$1<typeof user>;
+export type userClient = ServiceClient<typeof user>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -807,22 +720,12 @@ export type userClient = Client$1<typeof user>;
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export function createuserClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): userClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.user on a transport that `createAuthTransport()` made.
- */
-export function createuserClient(transport: AuthTransport): userClient;
-export function createuserClient(...args: ServiceClientArgs): object {
-  return createServiceClient(userPolicies, args);
-}
+export const createuserClient: PublicClientFactory<userClient> = /*@__PURE__*/ createClientFactory(userPolicies);
 
 /**
  * A client of User. All of its methods are public: no credentials are needed.
  */
-export type UserClient = Client$1<typeof User>;
+export type UserClient = ServiceClient<typeof User>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -835,22 +738,12 @@ export type UserClient = Client$1<typeof User>;
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export function createUserClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): UserClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.User on a transport that `createAuthTransport()` made.
- */
-export function createUserClient(transport: AuthTransport): UserClient;
-export function createUserClient(...args: ServiceClientArgs): object {
-  return createServiceClient(UserPolicies, args);
-}
+export const createUserClient: PublicClientFactory<UserClient> = /*@__PURE__*/ createClientFactory(UserPolicies);
 
 /**
  * A client of USER. All of its methods are public: no credentials are needed.
  */
-export type USERClient = Client$1<typeof USER>;
+export type USERClient = ServiceClient<typeof USER>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -863,22 +756,12 @@ export type USERClient = Client$1<typeof USER>;
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export function createUSERClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): USERClient;
-/**
- * Makes a client of acme.names.class.__proto__.default.USER on a transport that `createAuthTransport()` made.
- */
-export function createUSERClient(transport: AuthTransport): USERClient;
-export function createUSERClient(...args: ServiceClientArgs): object {
-  return createServiceClient(USERPolicies, args);
-}
+export const createUSERClient: PublicClientFactory<USERClient> = /*@__PURE__*/ createClientFactory(USERPolicies);
 
 /**
  * A client of _. All of its methods are public: no credentials are needed.
  */
-export type _Client = Client$1<typeof _>;
+export type _Client = ServiceClient<typeof _>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -891,22 +774,12 @@ export type _Client = Client$1<typeof _>;
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export function create_Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): _Client;
-/**
- * Makes a client of acme.names.class.__proto__.default._ on a transport that `createAuthTransport()` made.
- */
-export function create_Client(transport: AuthTransport): _Client;
-export function create_Client(...args: ServiceClientArgs): object {
-  return createServiceClient(_Policies, args);
-}
+export const create_Client: PublicClientFactory<_Client> = /*@__PURE__*/ createClientFactory(_Policies);
 
 /**
  * A client of __. All of its methods are public: no credentials are needed.
  */
-export type __Client = Client$1<typeof __>;
+export type __Client = ServiceClient<typeof __>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -919,22 +792,12 @@ export type __Client = Client$1<typeof __>;
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export function create__Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): __Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.__ on a transport that `createAuthTransport()` made.
- */
-export function create__Client(transport: AuthTransport): __Client;
-export function create__Client(...args: ServiceClientArgs): object {
-  return createServiceClient(__Policies, args);
-}
+export const create__Client: PublicClientFactory<__Client> = /*@__PURE__*/ createClientFactory(__Policies);
 
 /**
  * A client of a1. All of its methods are public: no credentials are needed.
  */
-export type a1Client = Client$1<typeof a1>;
+export type a1Client = ServiceClient<typeof a1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -947,22 +810,12 @@ export type a1Client = Client$1<typeof a1>;
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export function createa1Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): a1Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.a1 on a transport that `createAuthTransport()` made.
- */
-export function createa1Client(transport: AuthTransport): a1Client;
-export function createa1Client(...args: ServiceClientArgs): object {
-  return createServiceClient(a1Policies, args);
-}
+export const createa1Client: PublicClientFactory<a1Client> = /*@__PURE__*/ createClientFactory(a1Policies);
 
 /**
  * A client of snake_case_1. All of its methods are public: no credentials are needed.
  */
-export type snake_case_1Client = Client$1<typeof snake_case_1>;
+export type snake_case_1Client = ServiceClient<typeof snake_case_1>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -975,17 +828,7 @@ export type snake_case_1Client = Client$1<typeof snake_case_1>;
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export function createsnake_case_1Client<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): snake_case_1Client;
-/**
- * Makes a client of acme.names.class.__proto__.default.snake_case_1 on a transport that `createAuthTransport()` made.
- */
-export function createsnake_case_1Client(transport: AuthTransport): snake_case_1Client;
-export function createsnake_case_1Client(...args: ServiceClientArgs): object {
-  return createServiceClient(snake_case_1Policies, args);
-}
+export const createsnake_case_1Client: PublicClientFactory<snake_case_1Client> = /*@__PURE__*/ createClientFactory(snake_case_1Policies);
 
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -995,12 +838,7 @@ export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNam
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName with `credentials`: all of its methods.
  */
-export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = Client$1<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
-
-/**
- * What a client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName can call with the credentials named in `S`.
- */
-export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S> = "credentials" extends S ? LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient : LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient;
+export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = ServiceClient<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -1016,23 +854,17 @@ export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<Slots<A>>;
-/**
- * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
- */
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<S extends string>(transport: AuthTransport<S>): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S>;
-export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args: ServiceClientArgs): object {
-  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
-}
+export const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient: ClientFactory<
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient,
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
+  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient
+> = /*@__PURE__*/ createClientFactory(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies);
 
 /**
  * A client of Methods without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export type MethodsPublicClient = Pick<Client$1<typeof Methods>,
+export type MethodsPublicClient = ServiceClient<typeof Methods,
   | "class"
   | "function"
   | "promise"
@@ -1050,25 +882,19 @@ export type MethodsPublicClient = Pick<Client$1<typeof Methods>,
 /**
  * A client of Methods with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type MethodsUserClient = Omit<Client$1<typeof Methods>,
-  | "enum"
-  | "object"
-  | "naN"
-  | "exports"
-  | "yield"
-  | "constructor$"
-  | "toString$"
-  | "then"
-  | "args"
-  | "gET"
-  | "_a"
-  | "longNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName"
->;
-
-/**
- * A client of Methods with `internalCredentials`: its public and internal methods. The others need `credentials`.
- */
-export type MethodsInternalClient = Omit<Client$1<typeof Methods>,
+export type MethodsUserClient = ServiceClient<typeof Methods,
+  | "class"
+  | "function"
+  | "promise"
+  | "eval"
+  | "await"
+  | "string"
+  | "prototype"
+  | "toJSON$"
+  | "service"
+  | "get_user"
+  | "gETInvoice"
+  | "a__b"
   | "default"
   | "null"
   | "undefined"
@@ -1084,16 +910,39 @@ export type MethodsInternalClient = Omit<Client$1<typeof Methods>,
 >;
 
 /**
- * A client of Methods with both kinds of credentials: all of its methods.
+ * A client of Methods with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export type MethodsClient = Client$1<typeof Methods>;
+export type MethodsInternalClient = ServiceClient<typeof Methods,
+  | "class"
+  | "function"
+  | "promise"
+  | "eval"
+  | "await"
+  | "string"
+  | "prototype"
+  | "toJSON$"
+  | "service"
+  | "get_user"
+  | "gETInvoice"
+  | "a__b"
+  | "enum"
+  | "object"
+  | "naN"
+  | "exports"
+  | "yield"
+  | "constructor$"
+  | "toString$"
+  | "then"
+  | "args"
+  | "gET"
+  | "_a"
+  | "longNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName"
+>;
 
 /**
- * What a client of Methods can call with the credentials named in `S`.
+ * A client of Methods with both kinds of credentials: all of its methods.
  */
-export type MethodsClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? MethodsClient : MethodsUserClient
-  : "internalCredentials" extends S ? MethodsInternalClient : MethodsPublicClient;
+export type MethodsClient = ServiceClient<typeof Methods>;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
@@ -1114,16 +963,10 @@ export type MethodsClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export function createMethodsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): MethodsClientWith<Slots<A>>;
-/**
- * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
- */
-export function createMethodsClient<S extends string>(transport: AuthTransport<S>): MethodsClientWith<S>;
-export function createMethodsClient(...args: ServiceClientArgs): object {
-  return createServiceClient(MethodsPolicies, args);
-}
+export const createMethodsClient: ClientFactory<
+  MethodsPublicClient,
+  MethodsUserClient,
+  MethodsInternalClient,
+  MethodsClient
+> = /*@__PURE__*/ createClientFactory(MethodsPolicies);
 

@@ -2,10 +2,9 @@
 // @generated from file acme/optional.proto (package acme.optional, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Optional } from "./optional_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -34,30 +33,27 @@ export const OptionalPolicies: ServicePolicies<typeof Optional> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([OptionalPolicies]);
+  return [
+    "acme.optional.Optional/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([OptionalPolicies]);
+  return [];
 }
 
 /**
  * A client of Optional without credentials: its public methods. Pass `credentials` for the others.
  */
-export type OptionalPublicClient = Pick<Client<typeof Optional>, "open">;
+export type OptionalPublicClient = ServiceClient<typeof Optional, "open">;
 
 /**
  * A client of Optional with `credentials`: all of its methods.
  */
-export type OptionalClient = Client<typeof Optional>;
-
-/**
- * What a client of Optional can call with the credentials named in `S`.
- */
-export type OptionalClientWith<S> = "credentials" extends S ? OptionalClient : OptionalPublicClient;
+export type OptionalClient = ServiceClient<typeof Optional>;
 
 /**
  * Makes a client of acme.optional.Optional: from any function that makes a Connect transport, its options, and the credentials.
@@ -73,16 +69,10 @@ export type OptionalClientWith<S> = "credentials" extends S ? OptionalClient : O
  *
  * @generated from service acme.optional.Optional
  */
-export function createOptionalClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): OptionalClientWith<Slots<A>>;
-/**
- * Makes a client of acme.optional.Optional on a transport that `createAuthTransport()` made.
- */
-export function createOptionalClient<S extends string>(transport: AuthTransport<S>): OptionalClientWith<S>;
-export function createOptionalClient(...args: ServiceClientArgs): object {
-  return createServiceClient(OptionalPolicies, args);
-}
+export const createOptionalClient: ClientFactory<
+  OptionalPublicClient,
+  OptionalClient,
+  OptionalPublicClient,
+  OptionalClient
+> = /*@__PURE__*/ createClientFactory(OptionalPolicies);
 

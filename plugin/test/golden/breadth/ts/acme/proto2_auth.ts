@@ -2,10 +2,9 @@
 // @generated from file acme/proto2.proto (package acme.proto2, syntax proto2)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Proto2 } from "./proto2_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -32,30 +31,27 @@ export const Proto2Policies: ServicePolicies<typeof Proto2> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([Proto2Policies]);
+  return [
+    "acme.proto2.Proto2/Open",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([Proto2Policies]);
+  return [];
 }
 
 /**
  * A client of Proto2 without credentials: its public methods. Pass `credentials` for the others.
  */
-export type Proto2PublicClient = Pick<Client<typeof Proto2>, "open">;
+export type Proto2PublicClient = ServiceClient<typeof Proto2, "open">;
 
 /**
  * A client of Proto2 with `credentials`: all of its methods.
  */
-export type Proto2Client = Client<typeof Proto2>;
-
-/**
- * What a client of Proto2 can call with the credentials named in `S`.
- */
-export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto2PublicClient;
+export type Proto2Client = ServiceClient<typeof Proto2>;
 
 /**
  * Makes a client of acme.proto2.Proto2: from any function that makes a Connect transport, its options, and the credentials.
@@ -71,16 +67,10 @@ export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto
  *
  * @generated from service acme.proto2.Proto2
  */
-export function createProto2Client<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): Proto2ClientWith<Slots<A>>;
-/**
- * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
- */
-export function createProto2Client<S extends string>(transport: AuthTransport<S>): Proto2ClientWith<S>;
-export function createProto2Client(...args: ServiceClientArgs): object {
-  return createServiceClient(Proto2Policies, args);
-}
+export const createProto2Client: ClientFactory<
+  Proto2PublicClient,
+  Proto2Client,
+  Proto2PublicClient,
+  Proto2Client
+> = /*@__PURE__*/ createClientFactory(Proto2Policies);
 

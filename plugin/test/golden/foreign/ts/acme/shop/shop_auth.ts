@@ -2,10 +2,9 @@
 // @generated from file acme/shop/shop.proto (package acme.shop, edition 2023)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { Shop, Till } from "./shop_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.Till.
@@ -59,14 +58,18 @@ export const ShopPolicies: ServicePolicies<typeof Shop> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([TillPolicies, ShopPolicies] as const);
+  return [
+    "acme.shop.Shop/Browse",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([TillPolicies, ShopPolicies] as const);
+  return [
+    "acme.shop.Shop/Restock",
+  ];
 }
 
 /**
@@ -77,12 +80,7 @@ export interface TillPublicClient {}
 /**
  * A client of Till with `credentials`: all of its methods.
  */
-export type TillClient = Client<typeof Till>;
-
-/**
- * What a client of Till can call with the credentials named in `S`.
- */
-export type TillClientWith<S> = "credentials" extends S ? TillClient : TillPublicClient;
+export type TillClient = ServiceClient<typeof Till>;
 
 /**
  * Makes a client of acme.shop.Till: from any function that makes a Connect transport, its options, and the credentials.
@@ -97,45 +95,32 @@ export type TillClientWith<S> = "credentials" extends S ? TillClient : TillPubli
  *
  * @generated from service acme.shop.Till
  */
-export function createTillClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): TillClientWith<Slots<A>>;
-/**
- * Makes a client of acme.shop.Till on a transport that `createAuthTransport()` made.
- */
-export function createTillClient<S extends string>(transport: AuthTransport<S>): TillClientWith<S>;
-export function createTillClient(...args: ServiceClientArgs): object {
-  return createServiceClient(TillPolicies, args);
-}
+export const createTillClient: ClientFactory<
+  TillPublicClient,
+  TillClient,
+  TillPublicClient,
+  TillClient
+> = /*@__PURE__*/ createClientFactory(TillPolicies);
 
 /**
  * A client of Shop without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export type ShopPublicClient = Pick<Client<typeof Shop>, "browse">;
+export type ShopPublicClient = ServiceClient<typeof Shop, "browse">;
 
 /**
  * A client of Shop with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type ShopUserClient = Omit<Client<typeof Shop>, "restock">;
+export type ShopUserClient = ServiceClient<typeof Shop, "browse" | "buy" | "refund">;
 
 /**
  * A client of Shop with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export type ShopInternalClient = Omit<Client<typeof Shop>, "buy" | "refund">;
+export type ShopInternalClient = ServiceClient<typeof Shop, "browse" | "restock">;
 
 /**
  * A client of Shop with both kinds of credentials: all of its methods.
  */
-export type ShopClient = Client<typeof Shop>;
-
-/**
- * What a client of Shop can call with the credentials named in `S`.
- */
-export type ShopClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? ShopClient : ShopUserClient
-  : "internalCredentials" extends S ? ShopInternalClient : ShopPublicClient;
+export type ShopClient = ServiceClient<typeof Shop>;
 
 /**
  * Makes a client of acme.shop.Shop: from any function that makes a Connect transport, its options, and the credentials.
@@ -152,16 +137,10 @@ export type ShopClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.shop.Shop
  */
-export function createShopClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): ShopClientWith<Slots<A>>;
-/**
- * Makes a client of acme.shop.Shop on a transport that `createAuthTransport()` made.
- */
-export function createShopClient<S extends string>(transport: AuthTransport<S>): ShopClientWith<S>;
-export function createShopClient(...args: ServiceClientArgs): object {
-  return createServiceClient(ShopPolicies, args);
-}
+export const createShopClient: ClientFactory<
+  ShopPublicClient,
+  ShopUserClient,
+  ShopInternalClient,
+  ShopClient
+> = /*@__PURE__*/ createClientFactory(ShopPolicies);
 

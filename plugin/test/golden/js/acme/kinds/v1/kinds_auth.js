@@ -7,7 +7,7 @@
 // Kinds of policies.
 
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.kinds.v1.EveryKindService.
@@ -212,34 +212,25 @@ export const EmptyServicePolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([
-    EveryKindServicePolicies,
-    PublicServicePolicies,
-    CredentialsServicePolicies,
-    InternalServicePolicies,
-    PublicAndCredentialsServicePolicies,
-    PublicAndInternalServicePolicies,
-    CredentialsAndInternalServicePolicies,
-    DeprecatedServicePolicies,
-    EmptyServicePolicies,
-  ]);
+  return [
+    "acme.kinds.v1.EveryKindService/Open",
+    "acme.kinds.v1.PublicService/Get",
+    "acme.kinds.v1.PublicAndCredentialsService/Get",
+    "acme.kinds.v1.PublicAndInternalService/Get",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([
-    EveryKindServicePolicies,
-    PublicServicePolicies,
-    CredentialsServicePolicies,
-    InternalServicePolicies,
-    PublicAndCredentialsServicePolicies,
-    PublicAndInternalServicePolicies,
-    CredentialsAndInternalServicePolicies,
-    DeprecatedServicePolicies,
-    EmptyServicePolicies,
-  ]);
+  return [
+    "acme.kinds.v1.EveryKindService/Internal",
+    "acme.kinds.v1.EveryKindService/InternalWithRole",
+    "acme.kinds.v1.InternalService/Get",
+    "acme.kinds.v1.PublicAndInternalService/Put",
+    "acme.kinds.v1.CredentialsAndInternalService/Put",
+  ];
 }
 
 /**
@@ -260,9 +251,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export function createEveryKindServiceClient(...args) {
-  return createServiceClient(EveryKindServicePolicies, args);
-}
+export const createEveryKindServiceClient = /*@__PURE__*/ createClientFactory(EveryKindServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.PublicService: from any function that makes a Connect transport and its options.
@@ -275,9 +264,7 @@ export function createEveryKindServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export function createPublicServiceClient(...args) {
-  return createServiceClient(PublicServicePolicies, args);
-}
+export const createPublicServiceClient = /*@__PURE__*/ createClientFactory(PublicServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -292,9 +279,7 @@ export function createPublicServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export function createCredentialsServiceClient(...args) {
-  return createServiceClient(CredentialsServicePolicies, args);
-}
+export const createCredentialsServiceClient = /*@__PURE__*/ createClientFactory(CredentialsServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.InternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -309,9 +294,7 @@ export function createCredentialsServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export function createInternalServiceClient(...args) {
-  return createServiceClient(InternalServicePolicies, args);
-}
+export const createInternalServiceClient = /*@__PURE__*/ createClientFactory(InternalServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -327,9 +310,7 @@ export function createInternalServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export function createPublicAndCredentialsServiceClient(...args) {
-  return createServiceClient(PublicAndCredentialsServicePolicies, args);
-}
+export const createPublicAndCredentialsServiceClient = /*@__PURE__*/ createClientFactory(PublicAndCredentialsServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -345,9 +326,7 @@ export function createPublicAndCredentialsServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export function createPublicAndInternalServiceClient(...args) {
-  return createServiceClient(PublicAndInternalServicePolicies, args);
-}
+export const createPublicAndInternalServiceClient = /*@__PURE__*/ createClientFactory(PublicAndInternalServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -363,9 +342,7 @@ export function createPublicAndInternalServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export function createCredentialsAndInternalServiceClient(...args) {
-  return createServiceClient(CredentialsAndInternalServicePolicies, args);
-}
+export const createCredentialsAndInternalServiceClient = /*@__PURE__*/ createClientFactory(CredentialsAndInternalServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.DeprecatedService: from any function that makes a Connect transport, its options, and the credentials.
@@ -383,9 +360,7 @@ export function createCredentialsAndInternalServiceClient(...args) {
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export function createDeprecatedServiceClient(...args) {
-  return createServiceClient(DeprecatedServicePolicies, args);
-}
+export const createDeprecatedServiceClient = /*@__PURE__*/ createClientFactory(DeprecatedServicePolicies);
 
 /**
  * Makes a client of acme.kinds.v1.EmptyService: from any function that makes a Connect transport and its options.
@@ -398,7 +373,5 @@ export function createDeprecatedServiceClient(...args) {
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export function createEmptyServiceClient(...args) {
-  return createServiceClient(EmptyServicePolicies, args);
-}
+export const createEmptyServiceClient = /*@__PURE__*/ createClientFactory(EmptyServicePolicies);
 

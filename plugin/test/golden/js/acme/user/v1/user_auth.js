@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { UserService } from "./user_pb.js";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.user.v1.UserService.
@@ -38,14 +38,18 @@ export const UserServicePolicies = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods() {
-  return getPublicMethods$1([UserServicePolicies]);
+  return [
+    "acme.user.v1.UserService/GetProfile",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods() {
-  return getInternalMethods$1([UserServicePolicies]);
+  return [
+    "acme.user.v1.UserService/Reindex",
+  ];
 }
 
 /**
@@ -65,7 +69,5 @@ export function getInternalMethods() {
  *
  * @generated from service acme.user.v1.UserService
  */
-export function createUserServiceClient(...args) {
-  return createServiceClient(UserServicePolicies, args);
-}
+export const createUserServiceClient = /*@__PURE__*/ createClientFactory(UserServicePolicies);
 

@@ -6,10 +6,9 @@
 
 // Kinds of policies.
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.kinds.v1.EveryKindService.
@@ -214,50 +213,37 @@ export const EmptyServicePolicies: ServicePolicies<typeof EmptyService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([
-    EveryKindServicePolicies,
-    PublicServicePolicies,
-    CredentialsServicePolicies,
-    InternalServicePolicies,
-    PublicAndCredentialsServicePolicies,
-    PublicAndInternalServicePolicies,
-    CredentialsAndInternalServicePolicies,
-    DeprecatedServicePolicies,
-    EmptyServicePolicies,
-  ] as const);
+  return [
+    "acme.kinds.v1.EveryKindService/Open",
+    "acme.kinds.v1.PublicService/Get",
+    "acme.kinds.v1.PublicAndCredentialsService/Get",
+    "acme.kinds.v1.PublicAndInternalService/Get",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([
-    EveryKindServicePolicies,
-    PublicServicePolicies,
-    CredentialsServicePolicies,
-    InternalServicePolicies,
-    PublicAndCredentialsServicePolicies,
-    PublicAndInternalServicePolicies,
-    CredentialsAndInternalServicePolicies,
-    DeprecatedServicePolicies,
-    EmptyServicePolicies,
-  ] as const);
+  return [
+    "acme.kinds.v1.EveryKindService/Internal",
+    "acme.kinds.v1.EveryKindService/InternalWithRole",
+    "acme.kinds.v1.InternalService/Get",
+    "acme.kinds.v1.PublicAndInternalService/Put",
+    "acme.kinds.v1.CredentialsAndInternalService/Put",
+  ];
 }
 
 /**
  * A client of EveryKindService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export type EveryKindServicePublicClient = Pick<Client<typeof EveryKindService>, "open">;
+export type EveryKindServicePublicClient = ServiceClient<typeof EveryKindService, "open">;
 
 /**
  * A client of EveryKindService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type EveryKindServiceUserClient = Omit<Client<typeof EveryKindService>, "internal" | "internalWithRole">;
-
-/**
- * A client of EveryKindService with `internalCredentials`: its public and internal methods. The others need `credentials`.
- */
-export type EveryKindServiceInternalClient = Omit<Client<typeof EveryKindService>,
+export type EveryKindServiceUserClient = ServiceClient<typeof EveryKindService,
+  | "open"
   | "rolesAndScopes"
   | "oneScope"
   | "anyIdentity"
@@ -267,16 +253,14 @@ export type EveryKindServiceInternalClient = Omit<Client<typeof EveryKindService
 >;
 
 /**
- * A client of EveryKindService with both kinds of credentials: all of its methods.
+ * A client of EveryKindService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export type EveryKindServiceClient = Client<typeof EveryKindService>;
+export type EveryKindServiceInternalClient = ServiceClient<typeof EveryKindService, "open" | "internal" | "internalWithRole">;
 
 /**
- * What a client of EveryKindService can call with the credentials named in `S`.
+ * A client of EveryKindService with both kinds of credentials: all of its methods.
  */
-export type EveryKindServiceClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? EveryKindServiceClient : EveryKindServiceUserClient
-  : "internalCredentials" extends S ? EveryKindServiceInternalClient : EveryKindServicePublicClient;
+export type EveryKindServiceClient = ServiceClient<typeof EveryKindService>;
 
 /**
  * Makes a client of acme.kinds.v1.EveryKindService: from any function that makes a Connect transport, its options, and the credentials.
@@ -296,23 +280,17 @@ export type EveryKindServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export function createEveryKindServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): EveryKindServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.EveryKindService on a transport that `createAuthTransport()` made.
- */
-export function createEveryKindServiceClient<S extends string>(transport: AuthTransport<S>): EveryKindServiceClientWith<S>;
-export function createEveryKindServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(EveryKindServicePolicies, args);
-}
+export const createEveryKindServiceClient: ClientFactory<
+  EveryKindServicePublicClient,
+  EveryKindServiceUserClient,
+  EveryKindServiceInternalClient,
+  EveryKindServiceClient
+> = /*@__PURE__*/ createClientFactory(EveryKindServicePolicies);
 
 /**
  * A client of PublicService. All of its methods are public: no credentials are needed.
  */
-export type PublicServiceClient = Client<typeof PublicService>;
+export type PublicServiceClient = ServiceClient<typeof PublicService>;
 
 /**
  * Makes a client of acme.kinds.v1.PublicService: from any function that makes a Connect transport and its options.
@@ -325,17 +303,7 @@ export type PublicServiceClient = Client<typeof PublicService>;
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export function createPublicServiceClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): PublicServiceClient;
-/**
- * Makes a client of acme.kinds.v1.PublicService on a transport that `createAuthTransport()` made.
- */
-export function createPublicServiceClient(transport: AuthTransport): PublicServiceClient;
-export function createPublicServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(PublicServicePolicies, args);
-}
+export const createPublicServiceClient: PublicClientFactory<PublicServiceClient> = /*@__PURE__*/ createClientFactory(PublicServicePolicies);
 
 /**
  * A client of CredentialsService without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -345,12 +313,7 @@ export interface CredentialsServicePublicClient {}
 /**
  * A client of CredentialsService with `credentials`: all of its methods.
  */
-export type CredentialsServiceClient = Client<typeof CredentialsService>;
-
-/**
- * What a client of CredentialsService can call with the credentials named in `S`.
- */
-export type CredentialsServiceClientWith<S> = "credentials" extends S ? CredentialsServiceClient : CredentialsServicePublicClient;
+export type CredentialsServiceClient = ServiceClient<typeof CredentialsService>;
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -365,18 +328,12 @@ export type CredentialsServiceClientWith<S> = "credentials" extends S ? Credenti
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export function createCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CredentialsServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.CredentialsService on a transport that `createAuthTransport()` made.
- */
-export function createCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsServiceClientWith<S>;
-export function createCredentialsServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(CredentialsServicePolicies, args);
-}
+export const createCredentialsServiceClient: ClientFactory<
+  CredentialsServicePublicClient,
+  CredentialsServiceClient,
+  CredentialsServicePublicClient,
+  CredentialsServiceClient
+> = /*@__PURE__*/ createClientFactory(CredentialsServicePolicies);
 
 /**
  * A client of InternalService without credentials: nothing to call, because no method is public. Pass `internalCredentials`.
@@ -386,12 +343,7 @@ export interface InternalServicePublicClient {}
 /**
  * A client of InternalService with `internalCredentials`: all of its methods.
  */
-export type InternalServiceClient = Client<typeof InternalService>;
-
-/**
- * What a client of InternalService can call with the credentials named in `S`.
- */
-export type InternalServiceClientWith<S> = "internalCredentials" extends S ? InternalServiceClient : InternalServicePublicClient;
+export type InternalServiceClient = ServiceClient<typeof InternalService>;
 
 /**
  * Makes a client of acme.kinds.v1.InternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -406,33 +358,22 @@ export type InternalServiceClientWith<S> = "internalCredentials" extends S ? Int
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export function createInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): InternalServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.InternalService on a transport that `createAuthTransport()` made.
- */
-export function createInternalServiceClient<S extends string>(transport: AuthTransport<S>): InternalServiceClientWith<S>;
-export function createInternalServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(InternalServicePolicies, args);
-}
+export const createInternalServiceClient: ClientFactory<
+  InternalServicePublicClient,
+  InternalServicePublicClient,
+  InternalServiceClient,
+  InternalServiceClient
+> = /*@__PURE__*/ createClientFactory(InternalServicePolicies);
 
 /**
  * A client of PublicAndCredentialsService without credentials: its public methods. Pass `credentials` for the others.
  */
-export type PublicAndCredentialsServicePublicClient = Pick<Client<typeof PublicAndCredentialsService>, "get">;
+export type PublicAndCredentialsServicePublicClient = ServiceClient<typeof PublicAndCredentialsService, "get">;
 
 /**
  * A client of PublicAndCredentialsService with `credentials`: all of its methods.
  */
-export type PublicAndCredentialsServiceClient = Client<typeof PublicAndCredentialsService>;
-
-/**
- * What a client of PublicAndCredentialsService can call with the credentials named in `S`.
- */
-export type PublicAndCredentialsServiceClientWith<S> = "credentials" extends S ? PublicAndCredentialsServiceClient : PublicAndCredentialsServicePublicClient;
+export type PublicAndCredentialsServiceClient = ServiceClient<typeof PublicAndCredentialsService>;
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -448,33 +389,22 @@ export type PublicAndCredentialsServiceClientWith<S> = "credentials" extends S ?
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export function createPublicAndCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): PublicAndCredentialsServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.PublicAndCredentialsService on a transport that `createAuthTransport()` made.
- */
-export function createPublicAndCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndCredentialsServiceClientWith<S>;
-export function createPublicAndCredentialsServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(PublicAndCredentialsServicePolicies, args);
-}
+export const createPublicAndCredentialsServiceClient: ClientFactory<
+  PublicAndCredentialsServicePublicClient,
+  PublicAndCredentialsServiceClient,
+  PublicAndCredentialsServicePublicClient,
+  PublicAndCredentialsServiceClient
+> = /*@__PURE__*/ createClientFactory(PublicAndCredentialsServicePolicies);
 
 /**
  * A client of PublicAndInternalService without credentials: its public methods. Pass `internalCredentials` for the others.
  */
-export type PublicAndInternalServicePublicClient = Pick<Client<typeof PublicAndInternalService>, "get">;
+export type PublicAndInternalServicePublicClient = ServiceClient<typeof PublicAndInternalService, "get">;
 
 /**
  * A client of PublicAndInternalService with `internalCredentials`: all of its methods.
  */
-export type PublicAndInternalServiceClient = Client<typeof PublicAndInternalService>;
-
-/**
- * What a client of PublicAndInternalService can call with the credentials named in `S`.
- */
-export type PublicAndInternalServiceClientWith<S> = "internalCredentials" extends S ? PublicAndInternalServiceClient : PublicAndInternalServicePublicClient;
+export type PublicAndInternalServiceClient = ServiceClient<typeof PublicAndInternalService>;
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -490,18 +420,12 @@ export type PublicAndInternalServiceClientWith<S> = "internalCredentials" extend
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export function createPublicAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): PublicAndInternalServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.PublicAndInternalService on a transport that `createAuthTransport()` made.
- */
-export function createPublicAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndInternalServiceClientWith<S>;
-export function createPublicAndInternalServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(PublicAndInternalServicePolicies, args);
-}
+export const createPublicAndInternalServiceClient: ClientFactory<
+  PublicAndInternalServicePublicClient,
+  PublicAndInternalServicePublicClient,
+  PublicAndInternalServiceClient,
+  PublicAndInternalServiceClient
+> = /*@__PURE__*/ createClientFactory(PublicAndInternalServicePolicies);
 
 /**
  * A client of CredentialsAndInternalService without credentials: nothing to call, because no method is public. Pass `credentials` or `internalCredentials`.
@@ -511,24 +435,17 @@ export interface CredentialsAndInternalServicePublicClient {}
 /**
  * A client of CredentialsAndInternalService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type CredentialsAndInternalServiceUserClient = Omit<Client<typeof CredentialsAndInternalService>, "put">;
+export type CredentialsAndInternalServiceUserClient = ServiceClient<typeof CredentialsAndInternalService, "get">;
 
 /**
  * A client of CredentialsAndInternalService with `internalCredentials`: its internal methods. The others need `credentials`.
  */
-export type CredentialsAndInternalServiceInternalClient = Omit<Client<typeof CredentialsAndInternalService>, "get">;
+export type CredentialsAndInternalServiceInternalClient = ServiceClient<typeof CredentialsAndInternalService, "put">;
 
 /**
  * A client of CredentialsAndInternalService with both kinds of credentials: all of its methods.
  */
-export type CredentialsAndInternalServiceClient = Client<typeof CredentialsAndInternalService>;
-
-/**
- * What a client of CredentialsAndInternalService can call with the credentials named in `S`.
- */
-export type CredentialsAndInternalServiceClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? CredentialsAndInternalServiceClient : CredentialsAndInternalServiceUserClient
-  : "internalCredentials" extends S ? CredentialsAndInternalServiceInternalClient : CredentialsAndInternalServicePublicClient;
+export type CredentialsAndInternalServiceClient = ServiceClient<typeof CredentialsAndInternalService>;
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -544,18 +461,12 @@ export type CredentialsAndInternalServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export function createCredentialsAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): CredentialsAndInternalServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.CredentialsAndInternalService on a transport that `createAuthTransport()` made.
- */
-export function createCredentialsAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsAndInternalServiceClientWith<S>;
-export function createCredentialsAndInternalServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(CredentialsAndInternalServicePolicies, args);
-}
+export const createCredentialsAndInternalServiceClient: ClientFactory<
+  CredentialsAndInternalServicePublicClient,
+  CredentialsAndInternalServiceUserClient,
+  CredentialsAndInternalServiceInternalClient,
+  CredentialsAndInternalServiceClient
+> = /*@__PURE__*/ createClientFactory(CredentialsAndInternalServicePolicies);
 
 /**
  * A client of DeprecatedService without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -567,13 +478,7 @@ export interface DeprecatedServicePublicClient {}
  * A client of DeprecatedService with `credentials`: all of its methods.
  * @deprecated
  */
-export type DeprecatedServiceClient = Client<typeof DeprecatedService>;
-
-/**
- * What a client of DeprecatedService can call with the credentials named in `S`.
- * @deprecated
- */
-export type DeprecatedServiceClientWith<S> = "credentials" extends S ? DeprecatedServiceClient : DeprecatedServicePublicClient;
+export type DeprecatedServiceClient = ServiceClient<typeof DeprecatedService>;
 
 /**
  * Makes a client of acme.kinds.v1.DeprecatedService: from any function that makes a Connect transport, its options, and the credentials.
@@ -591,24 +496,17 @@ export type DeprecatedServiceClientWith<S> = "credentials" extends S ? Deprecate
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export function createDeprecatedServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): DeprecatedServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.kinds.v1.DeprecatedService on a transport that `createAuthTransport()` made.
- * @deprecated
- */
-export function createDeprecatedServiceClient<S extends string>(transport: AuthTransport<S>): DeprecatedServiceClientWith<S>;
-export function createDeprecatedServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(DeprecatedServicePolicies, args);
-}
+export const createDeprecatedServiceClient: ClientFactory<
+  DeprecatedServicePublicClient,
+  DeprecatedServiceClient,
+  DeprecatedServicePublicClient,
+  DeprecatedServiceClient
+> = /*@__PURE__*/ createClientFactory(DeprecatedServicePolicies);
 
 /**
  * A client of EmptyService. It has no methods: no credentials are needed.
  */
-export type EmptyServiceClient = Client<typeof EmptyService>;
+export type EmptyServiceClient = ServiceClient<typeof EmptyService>;
 
 /**
  * Makes a client of acme.kinds.v1.EmptyService: from any function that makes a Connect transport and its options.
@@ -621,15 +519,5 @@ export type EmptyServiceClient = Client<typeof EmptyService>;
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export function createEmptyServiceClient<O extends TransportOptions>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-): EmptyServiceClient;
-/**
- * Makes a client of acme.kinds.v1.EmptyService on a transport that `createAuthTransport()` made.
- */
-export function createEmptyServiceClient(transport: AuthTransport): EmptyServiceClient;
-export function createEmptyServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(EmptyServicePolicies, args);
-}
+export const createEmptyServiceClient: PublicClientFactory<EmptyServiceClient> = /*@__PURE__*/ createClientFactory(EmptyServicePolicies);
 

@@ -2,10 +2,9 @@
 // @generated from file acme/user/v1/user.proto (package acme.user.v1, syntax proto3)
 /* eslint-disable */
 
-import type { AuthOptions, AuthTransport, Exact, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
-import { createServiceClient, getInternalMethods as getInternalMethods$1, getPublicMethods as getPublicMethods$1 } from "connectrpc-auth";
+import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import { createClientFactory } from "connectrpc-auth";
 import { UserService } from "./user_pb.js";
-import type { Client, Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.user.v1.UserService.
@@ -40,42 +39,39 @@ export const UserServicePolicies: ServicePolicies<typeof UserService> = {
  * Methods of this file that a server leaves unauthenticated, as "package.Service/Method".
  */
 export function getPublicMethods(): readonly string[] {
-  return getPublicMethods$1([UserServicePolicies]);
+  return [
+    "acme.user.v1.UserService/GetProfile",
+  ];
 }
 
 /**
  * Methods of this file that only other services may call, as "package.Service/Method".
  */
 export function getInternalMethods(): readonly string[] {
-  return getInternalMethods$1([UserServicePolicies]);
+  return [
+    "acme.user.v1.UserService/Reindex",
+  ];
 }
 
 /**
  * A client of UserService without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
  */
-export type UserServicePublicClient = Pick<Client<typeof UserService>, "getProfile">;
+export type UserServicePublicClient = ServiceClient<typeof UserService, "getProfile">;
 
 /**
  * A client of UserService with `credentials`: all but its internal methods, which need `internalCredentials`.
  */
-export type UserServiceUserClient = Omit<Client<typeof UserService>, "reindex">;
+export type UserServiceUserClient = ServiceClient<typeof UserService, "getProfile" | "deleteUser">;
 
 /**
  * A client of UserService with `internalCredentials`: its public and internal methods. The others need `credentials`.
  */
-export type UserServiceInternalClient = Omit<Client<typeof UserService>, "deleteUser">;
+export type UserServiceInternalClient = ServiceClient<typeof UserService, "getProfile" | "reindex">;
 
 /**
  * A client of UserService with both kinds of credentials: all of its methods.
  */
-export type UserServiceClient = Client<typeof UserService>;
-
-/**
- * What a client of UserService can call with the credentials named in `S`.
- */
-export type UserServiceClientWith<S> = "credentials" extends S
-  ? "internalCredentials" extends S ? UserServiceClient : UserServiceUserClient
-  : "internalCredentials" extends S ? UserServiceInternalClient : UserServicePublicClient;
+export type UserServiceClient = ServiceClient<typeof UserService>;
 
 /**
  * Makes a client of acme.user.v1.UserService: from any function that makes a Connect transport, its options, and the credentials.
@@ -94,16 +90,10 @@ export type UserServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.user.v1.UserService
  */
-export function createUserServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
-  createTransport: (options: O) => Transport,
-  options: NoInfer<O>,
-  auth?: Exact<A>,
-): UserServiceClientWith<Slots<A>>;
-/**
- * Makes a client of acme.user.v1.UserService on a transport that `createAuthTransport()` made.
- */
-export function createUserServiceClient<S extends string>(transport: AuthTransport<S>): UserServiceClientWith<S>;
-export function createUserServiceClient(...args: ServiceClientArgs): object {
-  return createServiceClient(UserServicePolicies, args);
-}
+export const createUserServiceClient: ClientFactory<
+  UserServicePublicClient,
+  UserServiceUserClient,
+  UserServiceInternalClient,
+  UserServiceClient
+> = /*@__PURE__*/ createClientFactory(UserServicePolicies);
 
