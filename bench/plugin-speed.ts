@@ -44,7 +44,7 @@ export async function benchPluginScale(full: boolean): Promise<Row[]> {
       value: await compare(
         () => runPlugin(connectAuthPlugin, request),
         () => runPlugin(empty, request),
-        { rounds: 3, callsPerRound: 1, warmUp: false },
+        { rounds: 7, callsPerRound: 1 },
       ),
       unit: "ratio",
       bound: 1.3,

@@ -13,6 +13,8 @@ import {
   type AuthTransport,
   type CredentialSource,
   createAuthTransport,
+  createServiceClient,
+  type ServiceClientArgs,
   type TransportOptions,
 } from "connectrpc-auth";
 import { createJwtAuthInterceptor, createServerAuth } from "connectrpc-auth/server";
@@ -28,9 +30,11 @@ import {
   createUserServiceClient,
   type UserServiceClient,
   type UserServiceInternalClient,
+  UserServicePolicies,
   type UserServicePublicClient,
   type UserServiceUserClient,
 } from "../gen/acme/user/v1/user_auth.js";
+import type { UserService } from "../gen/acme/user/v1/user_pb.js";
 
 const options = { baseUrl: "https://api.test" };
 const jwt = Auth.jwt("token");
@@ -223,6 +227,13 @@ declare const connectClient: Client<typeof MatrixService>;
 connectClient satisfies MatrixServiceClient;
 declare const matrixClient: MatrixServiceClient;
 matrixClient satisfies Client<typeof MatrixService>;
+
+// Files of 0.1.0 have factories of their own.
+function createOldClient<S extends string>(transport: AuthTransport<S>): Client<typeof UserService>;
+function createOldClient(...args: ServiceClientArgs): object {
+  return createServiceClient(UserServicePolicies, args);
+}
+createOldClient(shared).deleteUser({});
 
 // Servers.
 createServerAuth({
