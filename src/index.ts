@@ -10,18 +10,16 @@ export {
   type ClientBearerInterceptorOptions,
   createClientBearerInterceptor,
 } from "./client/bearer-interceptor.js";
-export {
-  type ClientFactory,
-  createClientFactory,
-  type PublicClientFactory,
-  type ServiceClient,
-} from "./client/client-factory.js";
 export { type AuthOptions, callCredentials } from "./client/credentials-interceptor.js";
 export {
   type ClientGatewayInterceptorOptions,
   createClientGatewayInterceptor,
 } from "./client/gateway-interceptor.js";
-export { createServiceClient, type ServiceClientArgs } from "./client/service-client.js";
+export {
+  createServiceClient,
+  type ServiceClient,
+  type ServiceClientArgs,
+} from "./client/service-client.js";
 export {
   type AllAuth,
   Auth,

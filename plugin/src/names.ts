@@ -21,6 +21,8 @@ export interface ExportNames {
   readonly userClient: string;
   /** The type of a client with `internalCredentials` only. */
   readonly internalClient: string;
+  /** The type that chooses from these by the credentials. */
+  readonly clientWith: string;
 }
 
 /** The names that belong to a service, used or not. */
@@ -32,20 +34,21 @@ export function namesOf({ name }: DescService): ExportNames {
     publicClient: `${name}PublicClient`,
     userClient: `${name}UserClient`,
     internalClient: `${name}InternalClient`,
+    clientWith: `${name}ClientWith`,
   };
 }
 
 /** What the generated code of a service does export: a type for each choice of credentials that differs. */
 export function exportsOf({ service, methods }: ServiceRules): string[] {
   const { policies, createClient, client, ...others } = namesOf(service);
-  const { publicClient, userClient, internalClient } = others;
+  const { publicClient, userClient, internalClient, clientWith } = others;
   const always = [policies, createClient, client];
   switch (slotsOf(reachOf(methods)).length) {
     case 0:
       return always;
     case 1:
-      return [...always, publicClient];
+      return [...always, publicClient, clientWith];
     default:
-      return [...always, publicClient, userClient, internalClient];
+      return [...always, publicClient, userClient, internalClient, clientWith];
   }
 }

@@ -34,6 +34,7 @@ export function printClientTypes(print: ServicePrint): void {
 
   if (slots.length === 1) {
     printType(print, client, all, `${a} with \`${slot}\`: all of its methods.`);
+    printClientWith(print, `"${slot}" extends S ? ${client} : ${publicClient}`);
     return;
   }
 
@@ -50,6 +51,12 @@ export function printClientTypes(print: ServicePrint): void {
     `${a} with \`internalCredentials\`: its ${hasPublic ? "public and " : ""}internal methods. The others need \`credentials\`.`,
   );
   printType(print, client, all, `${a} with both kinds of credentials: all of its methods.`);
+  printClientWith(
+    print,
+    `"credentials" extends S
+  ? "internalCredentials" extends S ? ${client} : ${userClient}
+  : "internalCredentials" extends S ? ${internalClient} : ${publicClient}`,
+  );
 }
 
 /** An alias, and no interface that extends the type: compilers look into an alias only where it is used. */
@@ -65,6 +72,13 @@ function printType(
   } else {
     f.print`${f.export("type", name)} = ${base};`;
   }
+  f.print();
+}
+
+function printClientWith({ f, service, names }: ServicePrint, body: string): void {
+  const doc = `What a client of ${service.name} can call with the credentials named in \`S\`.`;
+  f.print(f.jsDoc(withDeprecation(service, doc)));
+  f.print`${f.export("type", names.clientWith)}<S> = ${body};`;
   f.print();
 }
 

@@ -1,45 +1,71 @@
-import type { Printable } from "@bufbuild/protoplugin";
-import { docText } from "./doc-text.js";
+import { docText, withDeprecation } from "./doc-text.js";
 import { printClientTypes } from "./print-client-types.js";
 import type { ServicePrint } from "./print-service.js";
-import { type Reach, type Slot, slotsOf } from "./reach.js";
+import { type Reach, slotsOf } from "./reach.js";
 
 /** Prints the types of a service's clients, and the function that makes them. */
 export function printClient(print: ServicePrint): void {
-  const { f, target, names } = print;
-  if (target !== "js") {
-    printClientTypes(print);
+  const { f, target } = print;
+  switch (target) {
+    case "ts": {
+      printClientTypes(print);
+      printFactoryDoc(print);
+      printSignatures(print);
+      printImplementation(print);
+      break;
+    }
+    case "dts":
+      printClientTypes(print);
+      printFactoryDoc(print);
+      printSignatures(print);
+      f.print();
+      break;
+    case "js":
+      printFactoryDoc(print);
+      printImplementation(print);
+      break;
   }
-  printFactoryDoc(print);
-  const type = target === "js" ? "" : [": ", factoryType(print)];
-  if (target === "dts") {
-    f.print`${f.export("declare const", names.createClient)}${type};`;
-  } else {
-    const createClientFactory = f.import("createClientFactory", "connectrpc-auth");
-    f.print`${f.export("const", names.createClient)}${type} = /*@__PURE__*/ ${createClientFactory}(${names.policies});`;
-  }
-  f.print();
 }
 
-/** Where a method needs a credential, the client depends on those that are given. */
-function factoryType({ f, names, reach }: ServicePrint): Printable {
-  const slots = slotsOf(reach);
-  if (slots.length === 0) {
-    return [f.import("PublicClientFactory", "connectrpc-auth", true), "<", names.client, ">"];
+/** Where a method needs a credential, the type of the client depends on what is given. */
+function printSignatures({ f, target, service, names, reach }: ServicePrint): void {
+  const create = f.export(target === "ts" ? "function" : "declare function", names.createClient);
+  const runtime = (type: string) => f.import(type, "connectrpc-auth", true);
+  const Transport = f.import("Transport", "@connectrpc/connect", true);
+  const onTransport = `Makes a client of ${service.typeName} on a transport that \`createAuthTransport()\` made.`;
+  const docOnTransport = f.jsDoc(withDeprecation(service, onTransport));
+
+  if (slotsOf(reach).length === 0) {
+    f.print`${create}<O extends ${runtime("TransportOptions")}>(`;
+    f.print`  createTransport: (options: O) => ${Transport},`;
+    f.print`  options: NoInfer<O>,`;
+    f.print`): ${names.client};`;
+    f.print(docOnTransport);
+    f.print`${create}(transport: ${runtime("AuthTransport")}): ${names.client};`;
+  } else {
+    f.print`${create}<O extends ${runtime("TransportOptions")}, const A extends ${runtime("AuthOptions")} = {}>(`;
+    f.print`  createTransport: (options: O) => ${Transport},`;
+    f.print`  options: NoInfer<O>,`;
+    f.print`  auth?: ${runtime("Exact")}<A>,`;
+    f.print`): ${names.clientWith}<${runtime("Slots")}<A>>;`;
+    f.print(docOnTransport);
+    f.print`${create}<S extends string>(transport: ${runtime("AuthTransport")}<S>): ${names.clientWith}<S>;`;
   }
-  const withOnly = (slot: Slot, ofTwo: string) => {
-    if (slots.length > 1) {
-      return ofTwo;
-    }
-    return slots.includes(slot) ? names.client : names.publicClient;
-  };
-  const clients = [
-    names.publicClient,
-    withOnly("credentials", names.userClient),
-    withOnly("internalCredentials", names.internalClient),
-    names.client,
-  ];
-  return [f.import("ClientFactory", "connectrpc-auth", true), `<\n  ${clients.join(",\n  ")}\n>`];
+}
+
+/**
+ * In TypeScript, callers see the signatures above only. So the types here are
+ * the plainest that hold: the compiler compares them with each of these.
+ */
+function printImplementation({ f, target, names }: ServicePrint): void {
+  const createServiceClient = f.import("createServiceClient", "connectrpc-auth");
+  const isTyped = target === "ts";
+  const argsType = isTyped ? [": ", f.import("ServiceClientArgs", "connectrpc-auth", true)] : "";
+  const returnType = isTyped ? ": object" : "";
+  f.print`${f.export("function", names.createClient)}(...args${argsType})${returnType} {`;
+  f.print`  return ${createServiceClient}(${names.policies}, args);`;
+  f.print`}`;
+  f.print();
 }
 
 function printFactoryDoc({ f, service, names, reach, comments }: ServicePrint): void {

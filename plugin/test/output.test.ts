@@ -34,10 +34,10 @@ function exported(source: string): string[] {
 
 describe("a service exports only the types it needs", () => {
   const publicOnly = ["SPolicies", "SClient", "createSClient"];
-  const oneCredential = ["SPolicies", "SPublicClient", "SClient", "createSClient"];
+  const oneCredential = ["SPolicies", "SPublicClient", "SClient", "SClientWith", "createSClient"];
   const both = [
     ...["SPolicies", "SPublicClient", "SUserClient", "SInternalClient", "SClient"],
-    "createSClient",
+    ...["SClientWith", "createSClient"],
   ];
   const methods = {
     public: `rpc A(M) returns (M) { ${open} }`,
@@ -102,7 +102,12 @@ describe("options", () => {
   ])("$option, and the runtime is imported by its name", ({ option, want }) => {
     const { "a/a_auth.ts": source = "" } = generate(sources, `target=ts,${option}`);
     const imports = [...source.matchAll(/from (".*");/g)].map(([, from]) => from);
-    expect(imports).toEqual(['"connectrpc-auth"', '"connectrpc-auth"', want]);
+    expect(imports).toEqual([
+      '"connectrpc-auth"',
+      '"connectrpc-auth"',
+      want,
+      '"@connectrpc/connect"',
+    ]);
   });
 
   test("ts_nocheck", () => {

@@ -1,8 +1,47 @@
-import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import type { MethodNames, ServicePolicies } from "../policy/method-policy.js";
+import type { DescMessage, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { type CallOptions, type Client, createClient, type Transport } from "@connectrpc/connect";
+import type { MethodNames, ServicePolicies, ServiceShape } from "../policy/method-policy.js";
 import { type AuthTransport, makeTransport, type TransportOptions } from "./auth-transport.js";
 import type { AuthOptions } from "./credentials-interceptor.js";
+
+/**
+ * The client of a generated service, with all of its methods or those named in
+ * `M`: the same type as Connect's `Client<S>` or `Pick<Client<S>, M>`. What a
+ * method takes and gives is read off its descriptor here, where `Client`
+ * compares the descriptor with those of each kind. In large projects that is
+ * most of the time a compiler spends on calls.
+ */
+export type ServiceClient<
+  S extends ServiceShape,
+  M extends keyof S["method"] = keyof S["method"],
+> = {
+  [P in M]: S["method"][P] extends MethodShape
+    ? Call<S["method"][P]["methodKind"], S["method"][P]["input"], S["method"][P]["output"]>
+    : never;
+};
+
+interface MethodShape {
+  readonly methodKind: string;
+  readonly input: DescMessage;
+  readonly output: DescMessage;
+}
+
+/** In brackets, a kind that is not known makes `never` of it, as in `Client`, and no union. */
+type Call<Kind, I extends DescMessage, O extends DescMessage> = [Kind] extends ["unary"]
+  ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : [Kind] extends ["server_streaming"]
+    ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
+    : [Kind] extends ["client_streaming"]
+      ? (
+          request: AsyncIterable<MessageInitShape<I>>,
+          options?: CallOptions,
+        ) => Promise<MessageShape<O>>
+      : [Kind] extends ["bidi_streaming"]
+        ? (
+            request: AsyncIterable<MessageInitShape<I>>,
+            options?: CallOptions,
+          ) => AsyncIterable<MessageShape<O>>
+        : never;
 
 /**
  * What generated factories take: a function that makes a transport, its
@@ -22,6 +61,12 @@ export type ServiceClientArgs = [
  *
  * Throws `TypeError` like `createAuthTransport`.
  */
+// Of the service, no more is asked than that it is one: generated files call this for each, and compilers
+// would compare all of them with `DescService`, method by method.
+export function createServiceClient<S extends ServiceShape>(
+  policies: ServicePolicies<S>,
+  args: ServiceClientArgs,
+): ServiceClient<S>;
 export function createServiceClient<S extends DescService>(
   policies: ServicePolicies<S>,
   [transport, options, auth = {}]: ServiceClientArgs,

@@ -113,7 +113,6 @@ describe("connectrpc-auth", () => {
         "callCredentials",
         "createAuthTransport",
         "createClientBearerInterceptor",
-        "createClientFactory",
         "createClientGatewayInterceptor",
         "createServiceClient",
         "definePolicies",

@@ -3,6 +3,7 @@
  * newest compiler says, in one line, with … for what is not ours; types.test.ts
  * compares.
  */
+import type { DescService } from "@bufbuild/protobuf";
 import type { Client, Transport } from "@connectrpc/connect";
 import * as node from "@connectrpc/connect-node";
 import * as web from "@connectrpc/connect-web";
@@ -14,6 +15,7 @@ import {
   type CredentialSource,
   createAuthTransport,
   createServiceClient,
+  type ServiceClient,
   type ServiceClientArgs,
   type TransportOptions,
 } from "connectrpc-auth";
@@ -223,6 +225,7 @@ type Same<A, B> =
   Pick<Client<typeof MatrixService>, keyof MatrixServicePublicClient>
 >;
 "different" satisfies Same<MatrixServicePublicClient, Client<typeof MatrixService>>;
+"same" satisfies Same<ServiceClient<DescService>, Client<DescService>>;
 declare const connectClient: Client<typeof MatrixService>;
 connectClient satisfies MatrixServiceClient;
 declare const matrixClient: MatrixServiceClient;

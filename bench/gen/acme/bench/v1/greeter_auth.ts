@@ -2,9 +2,10 @@
 // @generated from file acme/bench/v1/greeter.proto (package acme.bench.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { GreeterService } from "./greeter_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.bench.v1.GreeterService.
@@ -58,6 +59,11 @@ export type GreeterServicePublicClient = ServiceClient<typeof GreeterService, "p
 export type GreeterServiceClient = ServiceClient<typeof GreeterService>;
 
 /**
+ * What a client of GreeterService can call with the credentials named in `S`.
+ */
+export type GreeterServiceClientWith<S> = "credentials" extends S ? GreeterServiceClient : GreeterServicePublicClient;
+
+/**
  * Makes a client of acme.bench.v1.GreeterService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * What the measured clients call.
@@ -73,10 +79,16 @@ export type GreeterServiceClient = ServiceClient<typeof GreeterService>;
  *
  * @generated from service acme.bench.v1.GreeterService
  */
-export const createGreeterServiceClient: ClientFactory<
-  GreeterServicePublicClient,
-  GreeterServiceClient,
-  GreeterServicePublicClient,
-  GreeterServiceClient
-> = /*@__PURE__*/ createClientFactory(GreeterServicePolicies);
+export function createGreeterServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): GreeterServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.bench.v1.GreeterService on a transport that `createAuthTransport()` made.
+ */
+export function createGreeterServiceClient<S extends string>(transport: AuthTransport<S>): GreeterServiceClientWith<S>;
+export function createGreeterServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(GreeterServicePolicies, args);
+}
 

@@ -2,9 +2,10 @@
 // @generated from file acme/shop/v1/catalog.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { CatalogService } from "./catalog_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.CatalogService.
@@ -83,6 +84,11 @@ export type CatalogServicePublicClient = ServiceClient<typeof CatalogService, "l
 export type CatalogServiceClient = ServiceClient<typeof CatalogService>;
 
 /**
+ * What a client of CatalogService can call with the credentials named in `S`.
+ */
+export type CatalogServiceClientWith<S> = "credentials" extends S ? CatalogServiceClient : CatalogServicePublicClient;
+
+/**
  * Makes a client of acme.shop.v1.CatalogService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * What the shop sells. Whatever is not opened here stays closed.
@@ -98,10 +104,16 @@ export type CatalogServiceClient = ServiceClient<typeof CatalogService>;
  *
  * @generated from service acme.shop.v1.CatalogService
  */
-export const createCatalogServiceClient: ClientFactory<
-  CatalogServicePublicClient,
-  CatalogServiceClient,
-  CatalogServicePublicClient,
-  CatalogServiceClient
-> = /*@__PURE__*/ createClientFactory(CatalogServicePolicies);
+export function createCatalogServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CatalogServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.v1.CatalogService on a transport that `createAuthTransport()` made.
+ */
+export function createCatalogServiceClient<S extends string>(transport: AuthTransport<S>): CatalogServiceClientWith<S>;
+export function createCatalogServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CatalogServicePolicies, args);
+}
 

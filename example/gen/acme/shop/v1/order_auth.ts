@@ -2,9 +2,10 @@
 // @generated from file acme/shop/v1/order.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { OrderService } from "./order_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.OrderService.
@@ -106,6 +107,13 @@ export type OrderServiceInternalClient = ServiceClient<typeof OrderService, "res
 export type OrderServiceClient = ServiceClient<typeof OrderService>;
 
 /**
+ * What a client of OrderService can call with the credentials named in `S`.
+ */
+export type OrderServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? OrderServiceClient : OrderServiceUserClient
+  : "internalCredentials" extends S ? OrderServiceInternalClient : OrderServicePublicClient;
+
+/**
  * Makes a client of acme.shop.v1.OrderService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Orders, for all who are signed in, where a method does not say otherwise.
@@ -121,10 +129,16 @@ export type OrderServiceClient = ServiceClient<typeof OrderService>;
  *
  * @generated from service acme.shop.v1.OrderService
  */
-export const createOrderServiceClient: ClientFactory<
-  OrderServicePublicClient,
-  OrderServiceUserClient,
-  OrderServiceInternalClient,
-  OrderServiceClient
-> = /*@__PURE__*/ createClientFactory(OrderServicePolicies);
+export function createOrderServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): OrderServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.v1.OrderService on a transport that `createAuthTransport()` made.
+ */
+export function createOrderServiceClient<S extends string>(transport: AuthTransport<S>): OrderServiceClientWith<S>;
+export function createOrderServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(OrderServicePolicies, args);
+}
 

@@ -2,9 +2,10 @@
 // @generated from file acme/shop/v1/report.proto (package acme.shop.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { ReportService } from "./report_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.v1.ReportService.
@@ -48,6 +49,11 @@ export interface ReportServicePublicClient {}
 export type ReportServiceClient = ServiceClient<typeof ReportService>;
 
 /**
+ * What a client of ReportService can call with the credentials named in `S`.
+ */
+export type ReportServiceClientWith<S> = "credentials" extends S ? ReportServiceClient : ReportServicePublicClient;
+
+/**
  * Makes a client of acme.shop.v1.ReportService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Reports. This file says nothing about access: the server decides, by a rule.
@@ -62,10 +68,16 @@ export type ReportServiceClient = ServiceClient<typeof ReportService>;
  *
  * @generated from service acme.shop.v1.ReportService
  */
-export const createReportServiceClient: ClientFactory<
-  ReportServicePublicClient,
-  ReportServiceClient,
-  ReportServicePublicClient,
-  ReportServiceClient
-> = /*@__PURE__*/ createClientFactory(ReportServicePolicies);
+export function createReportServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): ReportServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.v1.ReportService on a transport that `createAuthTransport()` made.
+ */
+export function createReportServiceClient<S extends string>(transport: AuthTransport<S>): ReportServiceClientWith<S>;
+export function createReportServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ReportServicePolicies, args);
+}
 

@@ -2,9 +2,10 @@
 // @generated from file acme/login/v1/login.proto (package acme.login.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { LoginService } from "./login_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.login.v1.LoginService.
@@ -75,6 +76,11 @@ export type LoginServicePublicClient = ServiceClient<typeof LoginService, "login
 export type LoginServiceClient = ServiceClient<typeof LoginService>;
 
 /**
+ * What a client of LoginService can call with the credentials named in `S`.
+ */
+export type LoginServiceClientWith<S> = "credentials" extends S ? LoginServiceClient : LoginServicePublicClient;
+
+/**
  * Makes a client of acme.login.v1.LoginService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Logs users in, and serves them.
@@ -90,10 +96,16 @@ export type LoginServiceClient = ServiceClient<typeof LoginService>;
  *
  * @generated from service acme.login.v1.LoginService
  */
-export const createLoginServiceClient: ClientFactory<
-  LoginServicePublicClient,
-  LoginServiceClient,
-  LoginServicePublicClient,
-  LoginServiceClient
-> = /*@__PURE__*/ createClientFactory(LoginServicePolicies);
+export function createLoginServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): LoginServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.login.v1.LoginService on a transport that `createAuthTransport()` made.
+ */
+export function createLoginServiceClient<S extends string>(transport: AuthTransport<S>): LoginServiceClientWith<S>;
+export function createLoginServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(LoginServicePolicies, args);
+}
 

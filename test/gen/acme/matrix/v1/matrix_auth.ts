@@ -2,9 +2,10 @@
 // @generated from file acme/matrix/v1/matrix.proto (package acme.matrix.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { MatrixService } from "./matrix_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.matrix.v1.MatrixService.
@@ -287,6 +288,13 @@ export type MatrixServiceInternalClient = ServiceClient<typeof MatrixService,
 export type MatrixServiceClient = ServiceClient<typeof MatrixService>;
 
 /**
+ * What a client of MatrixService can call with the credentials named in `S`.
+ */
+export type MatrixServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? MatrixServiceClient : MatrixServiceUserClient
+  : "internalCredentials" extends S ? MatrixServiceInternalClient : MatrixServicePublicClient;
+
+/**
  * Makes a client of acme.matrix.v1.MatrixService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Each kind of policy with each kind of stream. Handlers answer with the
@@ -308,10 +316,16 @@ export type MatrixServiceClient = ServiceClient<typeof MatrixService>;
  *
  * @generated from service acme.matrix.v1.MatrixService
  */
-export const createMatrixServiceClient: ClientFactory<
-  MatrixServicePublicClient,
-  MatrixServiceUserClient,
-  MatrixServiceInternalClient,
-  MatrixServiceClient
-> = /*@__PURE__*/ createClientFactory(MatrixServicePolicies);
+export function createMatrixServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): MatrixServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.matrix.v1.MatrixService on a transport that `createAuthTransport()` made.
+ */
+export function createMatrixServiceClient<S extends string>(transport: AuthTransport<S>): MatrixServiceClientWith<S>;
+export function createMatrixServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(MatrixServicePolicies, args);
+}
 

@@ -2,9 +2,10 @@
 // @generated from file acme/news/v1/news.proto (package acme.news.v1, syntax proto3)
 /* eslint-disable */
 
-import type { PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthTransport, ServiceClient, ServiceClientArgs, ServicePolicies, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { NewsService } from "./news_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.news.v1.NewsService.
@@ -57,5 +58,15 @@ export type NewsServiceClient = ServiceClient<typeof NewsService>;
  *
  * @generated from service acme.news.v1.NewsService
  */
-export const createNewsServiceClient: PublicClientFactory<NewsServiceClient> = /*@__PURE__*/ createClientFactory(NewsServicePolicies);
+export function createNewsServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): NewsServiceClient;
+/**
+ * Makes a client of acme.news.v1.NewsService on a transport that `createAuthTransport()` made.
+ */
+export function createNewsServiceClient(transport: AuthTransport): NewsServiceClient;
+export function createNewsServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(NewsServicePolicies, args);
+}
 

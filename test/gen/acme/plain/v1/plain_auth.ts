@@ -2,9 +2,10 @@
 // @generated from file acme/plain/v1/plain.proto (package acme.plain.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { PlainService } from "./plain_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.plain.v1.PlainService.
@@ -52,6 +53,11 @@ export interface PlainServicePublicClient {}
 export type PlainServiceClient = ServiceClient<typeof PlainService>;
 
 /**
+ * What a client of PlainService can call with the credentials named in `S`.
+ */
+export type PlainServiceClientWith<S> = "credentials" extends S ? PlainServiceClient : PlainServicePublicClient;
+
+/**
  * Makes a client of acme.plain.v1.PlainService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * A service that says nothing about who may call it.
@@ -66,10 +72,16 @@ export type PlainServiceClient = ServiceClient<typeof PlainService>;
  *
  * @generated from service acme.plain.v1.PlainService
  */
-export const createPlainServiceClient: ClientFactory<
-  PlainServicePublicClient,
-  PlainServiceClient,
-  PlainServicePublicClient,
-  PlainServiceClient
-> = /*@__PURE__*/ createClientFactory(PlainServicePolicies);
+export function createPlainServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): PlainServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.plain.v1.PlainService on a transport that `createAuthTransport()` made.
+ */
+export function createPlainServiceClient<S extends string>(transport: AuthTransport<S>): PlainServiceClientWith<S>;
+export function createPlainServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PlainServicePolicies, args);
+}
 

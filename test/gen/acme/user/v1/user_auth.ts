@@ -2,9 +2,10 @@
 // @generated from file acme/user/v1/user.proto (package acme.user.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { UserService } from "./user_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.user.v1.UserService.
@@ -86,6 +87,13 @@ export type UserServiceInternalClient = ServiceClient<typeof UserService, "getPr
 export type UserServiceClient = ServiceClient<typeof UserService>;
 
 /**
+ * What a client of UserService can call with the credentials named in `S`.
+ */
+export type UserServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? UserServiceClient : UserServiceUserClient
+  : "internalCredentials" extends S ? UserServiceInternalClient : UserServicePublicClient;
+
+/**
  * Makes a client of acme.user.v1.UserService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Users of the shop.
@@ -102,10 +110,16 @@ export type UserServiceClient = ServiceClient<typeof UserService>;
  *
  * @generated from service acme.user.v1.UserService
  */
-export const createUserServiceClient: ClientFactory<
-  UserServicePublicClient,
-  UserServiceUserClient,
-  UserServiceInternalClient,
-  UserServiceClient
-> = /*@__PURE__*/ createClientFactory(UserServicePolicies);
+export function createUserServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): UserServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.user.v1.UserService on a transport that `createAuthTransport()` made.
+ */
+export function createUserServiceClient<S extends string>(transport: AuthTransport<S>): UserServiceClientWith<S>;
+export function createUserServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(UserServicePolicies, args);
+}
 

@@ -14,7 +14,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Comments } = require("./comments_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -134,7 +134,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.comments.Comments
  */
-const createCommentsClient = /*@__PURE__*/ createClientFactory(CommentsPolicies);
+function createCommentsClient(...args) {
+  return createServiceClient(CommentsPolicies, args);
+}
 
 
 exports.CommentsPolicies = CommentsPolicies;

@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Custom } = require("./custom_options_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -59,7 +59,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.custom.Custom
  */
-const createCustomClient = /*@__PURE__*/ createClientFactory(CustomPolicies);
+function createCustomClient(...args) {
+  return createServiceClient(CustomPolicies, args);
+}
 
 
 exports.CustomPolicies = CustomPolicies;

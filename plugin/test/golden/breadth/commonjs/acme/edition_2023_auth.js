@@ -7,7 +7,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Edition2023 } = require("./edition_2023_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -66,7 +66,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.edition2023.Edition2023
  */
-const createEdition2023Client = /*@__PURE__*/ createClientFactory(Edition2023Policies);
+function createEdition2023Client(...args) {
+  return createServiceClient(Edition2023Policies, args);
+}
 
 
 exports.Edition2023Policies = Edition2023Policies;

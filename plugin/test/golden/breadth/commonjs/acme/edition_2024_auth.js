@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Edition2024 } = require("./edition_2024_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.edition2024.Edition2024.
@@ -65,7 +65,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.edition2024.Edition2024
  */
-const createEdition2024Client = /*@__PURE__*/ createClientFactory(Edition2024Policies);
+function createEdition2024Client(...args) {
+  return createServiceClient(Edition2024Policies, args);
+}
 
 
 exports.Edition2024Policies = Edition2024Policies;

@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } = require("./names_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -555,7 +555,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-const createclassClient = /*@__PURE__*/ createClientFactory(classPolicies);
+function createclassClient(...args) {
+  return createServiceClient(classPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -568,7 +570,9 @@ const createclassClient = /*@__PURE__*/ createClientFactory(classPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-const createObjectClient = /*@__PURE__*/ createClientFactory(ObjectPolicies);
+function createObjectClient(...args) {
+  return createServiceClient(ObjectPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -581,7 +585,9 @@ const createObjectClient = /*@__PURE__*/ createClientFactory(ObjectPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-const createPromiseClient = /*@__PURE__*/ createClientFactory(PromisePolicies);
+function createPromiseClient(...args) {
+  return createServiceClient(PromisePolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -594,7 +600,9 @@ const createPromiseClient = /*@__PURE__*/ createClientFactory(PromisePolicies);
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-const createundefinedClient = /*@__PURE__*/ createClientFactory(undefinedPolicies);
+function createundefinedClient(...args) {
+  return createServiceClient(undefinedPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -607,7 +615,9 @@ const createundefinedClient = /*@__PURE__*/ createClientFactory(undefinedPolicie
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-const createstringClient = /*@__PURE__*/ createClientFactory(stringPolicies);
+function createstringClient(...args) {
+  return createServiceClient(stringPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -620,7 +630,9 @@ const createstringClient = /*@__PURE__*/ createClientFactory(stringPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-const create__proto__Client = /*@__PURE__*/ createClientFactory(__proto__Policies);
+function create__proto__Client(...args) {
+  return createServiceClient(__proto__Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -633,7 +645,9 @@ const create__proto__Client = /*@__PURE__*/ createClientFactory(__proto__Policie
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-const createconstructorClient = /*@__PURE__*/ createClientFactory(constructorPolicies);
+function createconstructorClient(...args) {
+  return createServiceClient(constructorPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -646,7 +660,9 @@ const createconstructorClient = /*@__PURE__*/ createClientFactory(constructorPol
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-const createClientClient = /*@__PURE__*/ createClientFactory(ClientPolicies);
+function createClientClient(...args) {
+  return createServiceClient(ClientPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -659,7 +675,9 @@ const createClientClient = /*@__PURE__*/ createClientFactory(ClientPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-const createargsClient = /*@__PURE__*/ createClientFactory(argsPolicies);
+function createargsClient(...args) {
+  return createServiceClient(argsPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -672,7 +690,9 @@ const createargsClient = /*@__PURE__*/ createClientFactory(argsPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-const createuserClient = /*@__PURE__*/ createClientFactory(userPolicies);
+function createuserClient(...args) {
+  return createServiceClient(userPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -685,7 +705,9 @@ const createuserClient = /*@__PURE__*/ createClientFactory(userPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-const createUserClient = /*@__PURE__*/ createClientFactory(UserPolicies);
+function createUserClient(...args) {
+  return createServiceClient(UserPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -698,7 +720,9 @@ const createUserClient = /*@__PURE__*/ createClientFactory(UserPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-const createUSERClient = /*@__PURE__*/ createClientFactory(USERPolicies);
+function createUSERClient(...args) {
+  return createServiceClient(USERPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -711,7 +735,9 @@ const createUSERClient = /*@__PURE__*/ createClientFactory(USERPolicies);
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-const create_Client = /*@__PURE__*/ createClientFactory(_Policies);
+function create_Client(...args) {
+  return createServiceClient(_Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -724,7 +750,9 @@ const create_Client = /*@__PURE__*/ createClientFactory(_Policies);
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-const create__Client = /*@__PURE__*/ createClientFactory(__Policies);
+function create__Client(...args) {
+  return createServiceClient(__Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -737,7 +765,9 @@ const create__Client = /*@__PURE__*/ createClientFactory(__Policies);
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-const createa1Client = /*@__PURE__*/ createClientFactory(a1Policies);
+function createa1Client(...args) {
+  return createServiceClient(a1Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -750,7 +780,9 @@ const createa1Client = /*@__PURE__*/ createClientFactory(a1Policies);
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-const createsnake_case_1Client = /*@__PURE__*/ createClientFactory(snake_case_1Policies);
+function createsnake_case_1Client(...args) {
+  return createServiceClient(snake_case_1Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -766,7 +798,9 @@ const createsnake_case_1Client = /*@__PURE__*/ createClientFactory(snake_case_1P
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = /*@__PURE__*/ createClientFactory(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies);
+function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
@@ -787,7 +821,9 @@ const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-const createMethodsClient = /*@__PURE__*/ createClientFactory(MethodsPolicies);
+function createMethodsClient(...args) {
+  return createServiceClient(MethodsPolicies, args);
+}
 
 
 exports.classPolicies = classPolicies;

@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Optional } = require("./optional_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -61,7 +61,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.optional.Optional
  */
-const createOptionalClient = /*@__PURE__*/ createClientFactory(OptionalPolicies);
+function createOptionalClient(...args) {
+  return createServiceClient(OptionalPolicies, args);
+}
 
 
 exports.OptionalPolicies = OptionalPolicies;

@@ -6,7 +6,7 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 
 const { Proto2 } = require("./proto2_pb");
-const { createClientFactory } = require("connectrpc-auth");
+const { createServiceClient } = require("connectrpc-auth");
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -59,7 +59,9 @@ function getInternalMethods() {
  *
  * @generated from service acme.proto2.Proto2
  */
-const createProto2Client = /*@__PURE__*/ createClientFactory(Proto2Policies);
+function createProto2Client(...args) {
+  return createServiceClient(Proto2Policies, args);
+}
 
 
 exports.Proto2Policies = Proto2Policies;

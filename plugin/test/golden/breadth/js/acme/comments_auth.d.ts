@@ -10,8 +10,9 @@
 
 // Of the package: ${not} a `template` \u002a/
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { Comments } from "./comments_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -37,6 +38,11 @@ export type CommentsPublicClient = ServiceClient<typeof Comments, "unicode">;
  * A client of Comments with `credentials`: all of its methods.
  */
 export type CommentsClient = ServiceClient<typeof Comments>;
+
+/**
+ * What a client of Comments can call with the credentials named in `S`.
+ */
+export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : CommentsPublicClient;
 
 /**
  * Makes a client of acme.comments.Comments: from any function that makes a Connect transport, its options, and the credentials.
@@ -67,10 +73,13 @@ export type CommentsClient = ServiceClient<typeof Comments>;
  *
  * @generated from service acme.comments.Comments
  */
-export declare const createCommentsClient: ClientFactory<
-  CommentsPublicClient,
-  CommentsClient,
-  CommentsPublicClient,
-  CommentsClient
->;
+export declare function createCommentsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CommentsClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.comments.Comments on a transport that `createAuthTransport()` made.
+ */
+export declare function createCommentsClient<S extends string>(transport: AuthTransport<S>): CommentsClientWith<S>;
 

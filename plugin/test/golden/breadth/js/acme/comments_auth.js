@@ -11,7 +11,7 @@
 // Of the package: ${not} a `template` \u002a/
 
 import { Comments } from "./comments_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -131,5 +131,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.comments.Comments
  */
-export const createCommentsClient = /*@__PURE__*/ createClientFactory(CommentsPolicies);
+export function createCommentsClient(...args) {
+  return createServiceClient(CommentsPolicies, args);
+}
 

@@ -2,8 +2,9 @@
 // @generated from file acme/custom_options.proto (package acme.custom, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { Custom } from "./custom_options_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -31,6 +32,11 @@ export interface CustomPublicClient {}
 export type CustomClient = ServiceClient<typeof Custom>;
 
 /**
+ * What a client of Custom can call with the credentials named in `S`.
+ */
+export type CustomClientWith<S> = "credentials" extends S ? CustomClient : CustomPublicClient;
+
+/**
  * Makes a client of acme.custom.Custom: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Its other options are none of ours, whatever their numbers and fields are.
@@ -45,10 +51,13 @@ export type CustomClient = ServiceClient<typeof Custom>;
  *
  * @generated from service acme.custom.Custom
  */
-export declare const createCustomClient: ClientFactory<
-  CustomPublicClient,
-  CustomClient,
-  CustomPublicClient,
-  CustomClient
->;
+export declare function createCustomClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CustomClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.custom.Custom on a transport that `createAuthTransport()` made.
+ */
+export declare function createCustomClient<S extends string>(transport: AuthTransport<S>): CustomClientWith<S>;
 

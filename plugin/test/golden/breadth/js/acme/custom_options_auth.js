@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Custom } from "./custom_options_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.custom.Custom.
@@ -56,5 +56,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.custom.Custom
  */
-export const createCustomClient = /*@__PURE__*/ createClientFactory(CustomPolicies);
+export function createCustomClient(...args) {
+  return createServiceClient(CustomPolicies, args);
+}
 

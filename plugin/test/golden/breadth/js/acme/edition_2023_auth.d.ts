@@ -3,8 +3,9 @@
 // option features.field_presence = IMPLICIT;
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { Edition2023 } from "./edition_2023_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -32,6 +33,11 @@ export type Edition2023PublicClient = ServiceClient<typeof Edition2023, "open">;
 export type Edition2023Client = ServiceClient<typeof Edition2023>;
 
 /**
+ * What a client of Edition2023 can call with the credentials named in `S`.
+ */
+export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Client : Edition2023PublicClient;
+
+/**
  * Makes a client of acme.edition2023.Edition2023: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `open`
@@ -45,10 +51,13 @@ export type Edition2023Client = ServiceClient<typeof Edition2023>;
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export declare const createEdition2023Client: ClientFactory<
-  Edition2023PublicClient,
-  Edition2023Client,
-  Edition2023PublicClient,
-  Edition2023Client
->;
+export declare function createEdition2023Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): Edition2023ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
+ */
+export declare function createEdition2023Client<S extends string>(transport: AuthTransport<S>): Edition2023ClientWith<S>;
 

@@ -4,7 +4,7 @@
 /* eslint-disable */
 
 import { Edition2023 } from "./edition_2023_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -63,5 +63,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export const createEdition2023Client = /*@__PURE__*/ createClientFactory(Edition2023Policies);
+export function createEdition2023Client(...args) {
+  return createServiceClient(Edition2023Policies, args);
+}
 

@@ -2,8 +2,9 @@
 // @generated from file acme/edition_2024.proto (package acme.edition2024, edition 2024)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { Edition2024 } from "./edition_2024_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.edition2024.Edition2024.
@@ -41,6 +42,13 @@ export type Edition2024InternalClient = ServiceClient<typeof Edition2024, "sync"
 export type Edition2024Client = ServiceClient<typeof Edition2024>;
 
 /**
+ * What a client of Edition2024 can call with the credentials named in `S`.
+ */
+export type Edition2024ClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? Edition2024Client : Edition2024UserClient
+  : "internalCredentials" extends S ? Edition2024InternalClient : Edition2024PublicClient;
+
+/**
  * Makes a client of acme.edition2024.Edition2024: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - with `credentials`: `read`, `write`
@@ -54,10 +62,13 @@ export type Edition2024Client = ServiceClient<typeof Edition2024>;
  *
  * @generated from service acme.edition2024.Edition2024
  */
-export declare const createEdition2024Client: ClientFactory<
-  Edition2024PublicClient,
-  Edition2024UserClient,
-  Edition2024InternalClient,
-  Edition2024Client
->;
+export declare function createEdition2024Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): Edition2024ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.edition2024.Edition2024 on a transport that `createAuthTransport()` made.
+ */
+export declare function createEdition2024Client<S extends string>(transport: AuthTransport<S>): Edition2024ClientWith<S>;
 

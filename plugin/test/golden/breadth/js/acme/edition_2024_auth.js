@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Edition2024 } from "./edition_2024_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.edition2024.Edition2024.
@@ -62,5 +62,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.edition2024.Edition2024
  */
-export const createEdition2024Client = /*@__PURE__*/ createClientFactory(Edition2024Policies);
+export function createEdition2024Client(...args) {
+  return createServiceClient(Edition2024Policies, args);
+}
 

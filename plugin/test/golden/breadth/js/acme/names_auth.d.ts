@@ -2,8 +2,9 @@
 // @generated from file acme/names.proto (package acme.names.class.__proto__.default, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -121,7 +122,14 @@ export type classClient = ServiceClient<typeof class$>;
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export declare const createclassClient: PublicClientFactory<classClient>;
+export declare function createclassClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): classClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.class on a transport that `createAuthTransport()` made.
+ */
+export declare function createclassClient(transport: AuthTransport): classClient;
 
 /**
  * A client of Object. All of its methods are public: no credentials are needed.
@@ -139,7 +147,14 @@ export type ObjectClient = ServiceClient<typeof Object$>;
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export declare const createObjectClient: PublicClientFactory<ObjectClient>;
+export declare function createObjectClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): ObjectClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Object on a transport that `createAuthTransport()` made.
+ */
+export declare function createObjectClient(transport: AuthTransport): ObjectClient;
 
 /**
  * A client of Promise. All of its methods are public: no credentials are needed.
@@ -157,7 +172,14 @@ export type PromiseClient = ServiceClient<typeof Promise>;
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export declare const createPromiseClient: PublicClientFactory<PromiseClient>;
+export declare function createPromiseClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PromiseClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Promise on a transport that `createAuthTransport()` made.
+ */
+export declare function createPromiseClient(transport: AuthTransport): PromiseClient;
 
 /**
  * A client of undefined. All of its methods are public: no credentials are needed.
@@ -175,7 +197,14 @@ export type undefinedClient = ServiceClient<typeof undefined>;
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export declare const createundefinedClient: PublicClientFactory<undefinedClient>;
+export declare function createundefinedClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): undefinedClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.undefined on a transport that `createAuthTransport()` made.
+ */
+export declare function createundefinedClient(transport: AuthTransport): undefinedClient;
 
 /**
  * A client of string. All of its methods are public: no credentials are needed.
@@ -193,7 +222,14 @@ export type stringClient = ServiceClient<typeof string$>;
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export declare const createstringClient: PublicClientFactory<stringClient>;
+export declare function createstringClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): stringClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.string on a transport that `createAuthTransport()` made.
+ */
+export declare function createstringClient(transport: AuthTransport): stringClient;
 
 /**
  * A client of __proto__. All of its methods are public: no credentials are needed.
@@ -211,7 +247,14 @@ export type __proto__Client = ServiceClient<typeof __proto__>;
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export declare const create__proto__Client: PublicClientFactory<__proto__Client>;
+export declare function create__proto__Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): __proto__Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.__proto__ on a transport that `createAuthTransport()` made.
+ */
+export declare function create__proto__Client(transport: AuthTransport): __proto__Client;
 
 /**
  * A client of constructor. All of its methods are public: no credentials are needed.
@@ -229,7 +272,14 @@ export type constructorClient = ServiceClient<typeof constructor>;
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export declare const createconstructorClient: PublicClientFactory<constructorClient>;
+export declare function createconstructorClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): constructorClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.constructor on a transport that `createAuthTransport()` made.
+ */
+export declare function createconstructorClient(transport: AuthTransport): constructorClient;
 
 /**
  * A client of Client. All of its methods are public: no credentials are needed.
@@ -247,7 +297,14 @@ export type ClientClient = ServiceClient<typeof Client>;
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export declare const createClientClient: PublicClientFactory<ClientClient>;
+export declare function createClientClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): ClientClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Client on a transport that `createAuthTransport()` made.
+ */
+export declare function createClientClient(transport: AuthTransport): ClientClient;
 
 /**
  * A client of args. All of its methods are public: no credentials are needed.
@@ -265,7 +322,14 @@ export type argsClient = ServiceClient<typeof args>;
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export declare const createargsClient: PublicClientFactory<argsClient>;
+export declare function createargsClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): argsClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.args on a transport that `createAuthTransport()` made.
+ */
+export declare function createargsClient(transport: AuthTransport): argsClient;
 
 /**
  * A client of user. All of its methods are public: no credentials are needed.
@@ -283,7 +347,14 @@ export type userClient = ServiceClient<typeof user>;
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export declare const createuserClient: PublicClientFactory<userClient>;
+export declare function createuserClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): userClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.user on a transport that `createAuthTransport()` made.
+ */
+export declare function createuserClient(transport: AuthTransport): userClient;
 
 /**
  * A client of User. All of its methods are public: no credentials are needed.
@@ -301,7 +372,14 @@ export type UserClient = ServiceClient<typeof User>;
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export declare const createUserClient: PublicClientFactory<UserClient>;
+export declare function createUserClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): UserClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.User on a transport that `createAuthTransport()` made.
+ */
+export declare function createUserClient(transport: AuthTransport): UserClient;
 
 /**
  * A client of USER. All of its methods are public: no credentials are needed.
@@ -319,7 +397,14 @@ export type USERClient = ServiceClient<typeof USER>;
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export declare const createUSERClient: PublicClientFactory<USERClient>;
+export declare function createUSERClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): USERClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.USER on a transport that `createAuthTransport()` made.
+ */
+export declare function createUSERClient(transport: AuthTransport): USERClient;
 
 /**
  * A client of _. All of its methods are public: no credentials are needed.
@@ -337,7 +422,14 @@ export type _Client = ServiceClient<typeof _>;
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export declare const create_Client: PublicClientFactory<_Client>;
+export declare function create_Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): _Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default._ on a transport that `createAuthTransport()` made.
+ */
+export declare function create_Client(transport: AuthTransport): _Client;
 
 /**
  * A client of __. All of its methods are public: no credentials are needed.
@@ -355,7 +447,14 @@ export type __Client = ServiceClient<typeof __>;
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export declare const create__Client: PublicClientFactory<__Client>;
+export declare function create__Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): __Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.__ on a transport that `createAuthTransport()` made.
+ */
+export declare function create__Client(transport: AuthTransport): __Client;
 
 /**
  * A client of a1. All of its methods are public: no credentials are needed.
@@ -373,7 +472,14 @@ export type a1Client = ServiceClient<typeof a1>;
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export declare const createa1Client: PublicClientFactory<a1Client>;
+export declare function createa1Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): a1Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.a1 on a transport that `createAuthTransport()` made.
+ */
+export declare function createa1Client(transport: AuthTransport): a1Client;
 
 /**
  * A client of snake_case_1. All of its methods are public: no credentials are needed.
@@ -391,7 +497,14 @@ export type snake_case_1Client = ServiceClient<typeof snake_case_1>;
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export declare const createsnake_case_1Client: PublicClientFactory<snake_case_1Client>;
+export declare function createsnake_case_1Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): snake_case_1Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.snake_case_1 on a transport that `createAuthTransport()` made.
+ */
+export declare function createsnake_case_1Client(transport: AuthTransport): snake_case_1Client;
 
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -402,6 +515,11 @@ export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNam
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName with `credentials`: all of its methods.
  */
 export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = ServiceClient<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
+
+/**
+ * What a client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName can call with the credentials named in `S`.
+ */
+export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S> = "credentials" extends S ? LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient : LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -417,12 +535,15 @@ export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export declare const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient: ClientFactory<
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient,
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient
->;
+export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
+ */
+export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<S extends string>(transport: AuthTransport<S>): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S>;
 
 /**
  * A client of Methods without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
@@ -508,6 +629,13 @@ export type MethodsInternalClient = ServiceClient<typeof Methods,
 export type MethodsClient = ServiceClient<typeof Methods>;
 
 /**
+ * What a client of Methods can call with the credentials named in `S`.
+ */
+export type MethodsClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? MethodsClient : MethodsUserClient
+  : "internalCredentials" extends S ? MethodsInternalClient : MethodsPublicClient;
+
+/**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `class`, `function`, `promise`, `eval`, `await`, `string`,
@@ -526,10 +654,13 @@ export type MethodsClient = ServiceClient<typeof Methods>;
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export declare const createMethodsClient: ClientFactory<
-  MethodsPublicClient,
-  MethodsUserClient,
-  MethodsInternalClient,
-  MethodsClient
->;
+export declare function createMethodsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): MethodsClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
+ */
+export declare function createMethodsClient<S extends string>(transport: AuthTransport<S>): MethodsClientWith<S>;
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -552,7 +552,9 @@ export function getInternalMethods() {
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export const createclassClient = /*@__PURE__*/ createClientFactory(classPolicies);
+export function createclassClient(...args) {
+  return createServiceClient(classPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Object: from any function that makes a Connect transport and its options.
@@ -565,7 +567,9 @@ export const createclassClient = /*@__PURE__*/ createClientFactory(classPolicies
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export const createObjectClient = /*@__PURE__*/ createClientFactory(ObjectPolicies);
+export function createObjectClient(...args) {
+  return createServiceClient(ObjectPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Promise: from any function that makes a Connect transport and its options.
@@ -578,7 +582,9 @@ export const createObjectClient = /*@__PURE__*/ createClientFactory(ObjectPolici
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export const createPromiseClient = /*@__PURE__*/ createClientFactory(PromisePolicies);
+export function createPromiseClient(...args) {
+  return createServiceClient(PromisePolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.undefined: from any function that makes a Connect transport and its options.
@@ -591,7 +597,9 @@ export const createPromiseClient = /*@__PURE__*/ createClientFactory(PromisePoli
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export const createundefinedClient = /*@__PURE__*/ createClientFactory(undefinedPolicies);
+export function createundefinedClient(...args) {
+  return createServiceClient(undefinedPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.string: from any function that makes a Connect transport and its options.
@@ -604,7 +612,9 @@ export const createundefinedClient = /*@__PURE__*/ createClientFactory(undefined
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export const createstringClient = /*@__PURE__*/ createClientFactory(stringPolicies);
+export function createstringClient(...args) {
+  return createServiceClient(stringPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__proto__: from any function that makes a Connect transport and its options.
@@ -617,7 +627,9 @@ export const createstringClient = /*@__PURE__*/ createClientFactory(stringPolici
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export const create__proto__Client = /*@__PURE__*/ createClientFactory(__proto__Policies);
+export function create__proto__Client(...args) {
+  return createServiceClient(__proto__Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.constructor: from any function that makes a Connect transport and its options.
@@ -630,7 +642,9 @@ export const create__proto__Client = /*@__PURE__*/ createClientFactory(__proto__
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export const createconstructorClient = /*@__PURE__*/ createClientFactory(constructorPolicies);
+export function createconstructorClient(...args) {
+  return createServiceClient(constructorPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Client: from any function that makes a Connect transport and its options.
@@ -643,7 +657,9 @@ export const createconstructorClient = /*@__PURE__*/ createClientFactory(constru
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export const createClientClient = /*@__PURE__*/ createClientFactory(ClientPolicies);
+export function createClientClient(...args) {
+  return createServiceClient(ClientPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.args: from any function that makes a Connect transport and its options.
@@ -656,7 +672,9 @@ export const createClientClient = /*@__PURE__*/ createClientFactory(ClientPolici
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export const createargsClient = /*@__PURE__*/ createClientFactory(argsPolicies);
+export function createargsClient(...args) {
+  return createServiceClient(argsPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.user: from any function that makes a Connect transport and its options.
@@ -669,7 +687,9 @@ export const createargsClient = /*@__PURE__*/ createClientFactory(argsPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export const createuserClient = /*@__PURE__*/ createClientFactory(userPolicies);
+export function createuserClient(...args) {
+  return createServiceClient(userPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.User: from any function that makes a Connect transport and its options.
@@ -682,7 +702,9 @@ export const createuserClient = /*@__PURE__*/ createClientFactory(userPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export const createUserClient = /*@__PURE__*/ createClientFactory(UserPolicies);
+export function createUserClient(...args) {
+  return createServiceClient(UserPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.USER: from any function that makes a Connect transport and its options.
@@ -695,7 +717,9 @@ export const createUserClient = /*@__PURE__*/ createClientFactory(UserPolicies);
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export const createUSERClient = /*@__PURE__*/ createClientFactory(USERPolicies);
+export function createUSERClient(...args) {
+  return createServiceClient(USERPolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default._: from any function that makes a Connect transport and its options.
@@ -708,7 +732,9 @@ export const createUSERClient = /*@__PURE__*/ createClientFactory(USERPolicies);
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export const create_Client = /*@__PURE__*/ createClientFactory(_Policies);
+export function create_Client(...args) {
+  return createServiceClient(_Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.__: from any function that makes a Connect transport and its options.
@@ -721,7 +747,9 @@ export const create_Client = /*@__PURE__*/ createClientFactory(_Policies);
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export const create__Client = /*@__PURE__*/ createClientFactory(__Policies);
+export function create__Client(...args) {
+  return createServiceClient(__Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.a1: from any function that makes a Connect transport and its options.
@@ -734,7 +762,9 @@ export const create__Client = /*@__PURE__*/ createClientFactory(__Policies);
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export const createa1Client = /*@__PURE__*/ createClientFactory(a1Policies);
+export function createa1Client(...args) {
+  return createServiceClient(a1Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.snake_case_1: from any function that makes a Connect transport and its options.
@@ -747,7 +777,9 @@ export const createa1Client = /*@__PURE__*/ createClientFactory(a1Policies);
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export const createsnake_case_1Client = /*@__PURE__*/ createClientFactory(snake_case_1Policies);
+export function createsnake_case_1Client(...args) {
+  return createServiceClient(snake_case_1Policies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -763,7 +795,9 @@ export const createsnake_case_1Client = /*@__PURE__*/ createClientFactory(snake_
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = /*@__PURE__*/ createClientFactory(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies);
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args) {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
+}
 
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
@@ -784,5 +818,7 @@ export const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameN
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export const createMethodsClient = /*@__PURE__*/ createClientFactory(MethodsPolicies);
+export function createMethodsClient(...args) {
+  return createServiceClient(MethodsPolicies, args);
+}
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Optional } from "./optional_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -58,5 +58,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.optional.Optional
  */
-export const createOptionalClient = /*@__PURE__*/ createClientFactory(OptionalPolicies);
+export function createOptionalClient(...args) {
+  return createServiceClient(OptionalPolicies, args);
+}
 

@@ -2,8 +2,9 @@
 // @generated from file acme/proto2.proto (package acme.proto2, syntax proto2)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { Proto2 } from "./proto2_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -31,6 +32,11 @@ export type Proto2PublicClient = ServiceClient<typeof Proto2, "open">;
 export type Proto2Client = ServiceClient<typeof Proto2>;
 
 /**
+ * What a client of Proto2 can call with the credentials named in `S`.
+ */
+export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto2PublicClient;
+
+/**
  * Makes a client of acme.proto2.Proto2: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `open`
@@ -44,10 +50,13 @@ export type Proto2Client = ServiceClient<typeof Proto2>;
  *
  * @generated from service acme.proto2.Proto2
  */
-export declare const createProto2Client: ClientFactory<
-  Proto2PublicClient,
-  Proto2Client,
-  Proto2PublicClient,
-  Proto2Client
->;
+export declare function createProto2Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): Proto2ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
+ */
+export declare function createProto2Client<S extends string>(transport: AuthTransport<S>): Proto2ClientWith<S>;
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { Proto2 } from "./proto2_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -56,5 +56,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.proto2.Proto2
  */
-export const createProto2Client = /*@__PURE__*/ createClientFactory(Proto2Policies);
+export function createProto2Client(...args) {
+  return createServiceClient(Proto2Policies, args);
+}
 

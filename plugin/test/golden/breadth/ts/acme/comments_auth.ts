@@ -10,9 +10,10 @@
 
 // Of the package: ${not} a `template` \u002a/
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { Comments } from "./comments_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.comments.Comments.
@@ -114,6 +115,11 @@ export type CommentsPublicClient = ServiceClient<typeof Comments, "unicode">;
 export type CommentsClient = ServiceClient<typeof Comments>;
 
 /**
+ * What a client of Comments can call with the credentials named in `S`.
+ */
+export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : CommentsPublicClient;
+
+/**
  * Makes a client of acme.comments.Comments: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Of the service.
@@ -142,10 +148,16 @@ export type CommentsClient = ServiceClient<typeof Comments>;
  *
  * @generated from service acme.comments.Comments
  */
-export const createCommentsClient: ClientFactory<
-  CommentsPublicClient,
-  CommentsClient,
-  CommentsPublicClient,
-  CommentsClient
-> = /*@__PURE__*/ createClientFactory(CommentsPolicies);
+export function createCommentsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CommentsClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.comments.Comments on a transport that `createAuthTransport()` made.
+ */
+export function createCommentsClient<S extends string>(transport: AuthTransport<S>): CommentsClientWith<S>;
+export function createCommentsClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CommentsPolicies, args);
+}
 

@@ -3,9 +3,10 @@
 // option features.field_presence = IMPLICIT;
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { Edition2023 } from "./edition_2023_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.edition2023.Edition2023.
@@ -61,6 +62,11 @@ export type Edition2023PublicClient = ServiceClient<typeof Edition2023, "open">;
 export type Edition2023Client = ServiceClient<typeof Edition2023>;
 
 /**
+ * What a client of Edition2023 can call with the credentials named in `S`.
+ */
+export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Client : Edition2023PublicClient;
+
+/**
  * Makes a client of acme.edition2023.Edition2023: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `open`
@@ -74,10 +80,16 @@ export type Edition2023Client = ServiceClient<typeof Edition2023>;
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export const createEdition2023Client: ClientFactory<
-  Edition2023PublicClient,
-  Edition2023Client,
-  Edition2023PublicClient,
-  Edition2023Client
-> = /*@__PURE__*/ createClientFactory(Edition2023Policies);
+export function createEdition2023Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): Edition2023ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
+ */
+export function createEdition2023Client<S extends string>(transport: AuthTransport<S>): Edition2023ClientWith<S>;
+export function createEdition2023Client(...args: ServiceClientArgs): object {
+  return createServiceClient(Edition2023Policies, args);
+}
 

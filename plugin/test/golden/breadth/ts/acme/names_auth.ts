@@ -2,9 +2,10 @@
 // @generated from file acme/names.proto (package acme.names.class.__proto__.default, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { _, __, __proto__, a1, args, class$, Client, constructor, LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName, Methods, Object$, Promise, snake_case_1, string$, undefined, user, User, USER } from "./names_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.names.class.__proto__.default.class.
@@ -558,7 +559,17 @@ export type classClient = ServiceClient<typeof class$>;
  *
  * @generated from service acme.names.class.__proto__.default.class
  */
-export const createclassClient: PublicClientFactory<classClient> = /*@__PURE__*/ createClientFactory(classPolicies);
+export function createclassClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): classClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.class on a transport that `createAuthTransport()` made.
+ */
+export function createclassClient(transport: AuthTransport): classClient;
+export function createclassClient(...args: ServiceClientArgs): object {
+  return createServiceClient(classPolicies, args);
+}
 
 /**
  * A client of Object. All of its methods are public: no credentials are needed.
@@ -576,7 +587,17 @@ export type ObjectClient = ServiceClient<typeof Object$>;
  *
  * @generated from service acme.names.class.__proto__.default.Object
  */
-export const createObjectClient: PublicClientFactory<ObjectClient> = /*@__PURE__*/ createClientFactory(ObjectPolicies);
+export function createObjectClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): ObjectClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Object on a transport that `createAuthTransport()` made.
+ */
+export function createObjectClient(transport: AuthTransport): ObjectClient;
+export function createObjectClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ObjectPolicies, args);
+}
 
 /**
  * A client of Promise. All of its methods are public: no credentials are needed.
@@ -594,7 +615,17 @@ export type PromiseClient = ServiceClient<typeof Promise>;
  *
  * @generated from service acme.names.class.__proto__.default.Promise
  */
-export const createPromiseClient: PublicClientFactory<PromiseClient> = /*@__PURE__*/ createClientFactory(PromisePolicies);
+export function createPromiseClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PromiseClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Promise on a transport that `createAuthTransport()` made.
+ */
+export function createPromiseClient(transport: AuthTransport): PromiseClient;
+export function createPromiseClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PromisePolicies, args);
+}
 
 /**
  * A client of undefined. All of its methods are public: no credentials are needed.
@@ -612,7 +643,17 @@ export type undefinedClient = ServiceClient<typeof undefined>;
  *
  * @generated from service acme.names.class.__proto__.default.undefined
  */
-export const createundefinedClient: PublicClientFactory<undefinedClient> = /*@__PURE__*/ createClientFactory(undefinedPolicies);
+export function createundefinedClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): undefinedClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.undefined on a transport that `createAuthTransport()` made.
+ */
+export function createundefinedClient(transport: AuthTransport): undefinedClient;
+export function createundefinedClient(...args: ServiceClientArgs): object {
+  return createServiceClient(undefinedPolicies, args);
+}
 
 /**
  * A client of string. All of its methods are public: no credentials are needed.
@@ -630,7 +671,17 @@ export type stringClient = ServiceClient<typeof string$>;
  *
  * @generated from service acme.names.class.__proto__.default.string
  */
-export const createstringClient: PublicClientFactory<stringClient> = /*@__PURE__*/ createClientFactory(stringPolicies);
+export function createstringClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): stringClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.string on a transport that `createAuthTransport()` made.
+ */
+export function createstringClient(transport: AuthTransport): stringClient;
+export function createstringClient(...args: ServiceClientArgs): object {
+  return createServiceClient(stringPolicies, args);
+}
 
 /**
  * A client of __proto__. All of its methods are public: no credentials are needed.
@@ -648,7 +699,17 @@ export type __proto__Client = ServiceClient<typeof __proto__>;
  *
  * @generated from service acme.names.class.__proto__.default.__proto__
  */
-export const create__proto__Client: PublicClientFactory<__proto__Client> = /*@__PURE__*/ createClientFactory(__proto__Policies);
+export function create__proto__Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): __proto__Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.__proto__ on a transport that `createAuthTransport()` made.
+ */
+export function create__proto__Client(transport: AuthTransport): __proto__Client;
+export function create__proto__Client(...args: ServiceClientArgs): object {
+  return createServiceClient(__proto__Policies, args);
+}
 
 /**
  * A client of constructor. All of its methods are public: no credentials are needed.
@@ -666,7 +727,17 @@ export type constructorClient = ServiceClient<typeof constructor>;
  *
  * @generated from service acme.names.class.__proto__.default.constructor
  */
-export const createconstructorClient: PublicClientFactory<constructorClient> = /*@__PURE__*/ createClientFactory(constructorPolicies);
+export function createconstructorClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): constructorClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.constructor on a transport that `createAuthTransport()` made.
+ */
+export function createconstructorClient(transport: AuthTransport): constructorClient;
+export function createconstructorClient(...args: ServiceClientArgs): object {
+  return createServiceClient(constructorPolicies, args);
+}
 
 /**
  * A client of Client. All of its methods are public: no credentials are needed.
@@ -684,7 +755,17 @@ export type ClientClient = ServiceClient<typeof Client>;
  *
  * @generated from service acme.names.class.__proto__.default.Client
  */
-export const createClientClient: PublicClientFactory<ClientClient> = /*@__PURE__*/ createClientFactory(ClientPolicies);
+export function createClientClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): ClientClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Client on a transport that `createAuthTransport()` made.
+ */
+export function createClientClient(transport: AuthTransport): ClientClient;
+export function createClientClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ClientPolicies, args);
+}
 
 /**
  * A client of args. All of its methods are public: no credentials are needed.
@@ -702,7 +783,17 @@ export type argsClient = ServiceClient<typeof args>;
  *
  * @generated from service acme.names.class.__proto__.default.args
  */
-export const createargsClient: PublicClientFactory<argsClient> = /*@__PURE__*/ createClientFactory(argsPolicies);
+export function createargsClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): argsClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.args on a transport that `createAuthTransport()` made.
+ */
+export function createargsClient(transport: AuthTransport): argsClient;
+export function createargsClient(...args: ServiceClientArgs): object {
+  return createServiceClient(argsPolicies, args);
+}
 
 /**
  * A client of user. All of its methods are public: no credentials are needed.
@@ -720,7 +811,17 @@ export type userClient = ServiceClient<typeof user>;
  *
  * @generated from service acme.names.class.__proto__.default.user
  */
-export const createuserClient: PublicClientFactory<userClient> = /*@__PURE__*/ createClientFactory(userPolicies);
+export function createuserClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): userClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.user on a transport that `createAuthTransport()` made.
+ */
+export function createuserClient(transport: AuthTransport): userClient;
+export function createuserClient(...args: ServiceClientArgs): object {
+  return createServiceClient(userPolicies, args);
+}
 
 /**
  * A client of User. All of its methods are public: no credentials are needed.
@@ -738,7 +839,17 @@ export type UserClient = ServiceClient<typeof User>;
  *
  * @generated from service acme.names.class.__proto__.default.User
  */
-export const createUserClient: PublicClientFactory<UserClient> = /*@__PURE__*/ createClientFactory(UserPolicies);
+export function createUserClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): UserClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.User on a transport that `createAuthTransport()` made.
+ */
+export function createUserClient(transport: AuthTransport): UserClient;
+export function createUserClient(...args: ServiceClientArgs): object {
+  return createServiceClient(UserPolicies, args);
+}
 
 /**
  * A client of USER. All of its methods are public: no credentials are needed.
@@ -756,7 +867,17 @@ export type USERClient = ServiceClient<typeof USER>;
  *
  * @generated from service acme.names.class.__proto__.default.USER
  */
-export const createUSERClient: PublicClientFactory<USERClient> = /*@__PURE__*/ createClientFactory(USERPolicies);
+export function createUSERClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): USERClient;
+/**
+ * Makes a client of acme.names.class.__proto__.default.USER on a transport that `createAuthTransport()` made.
+ */
+export function createUSERClient(transport: AuthTransport): USERClient;
+export function createUSERClient(...args: ServiceClientArgs): object {
+  return createServiceClient(USERPolicies, args);
+}
 
 /**
  * A client of _. All of its methods are public: no credentials are needed.
@@ -774,7 +895,17 @@ export type _Client = ServiceClient<typeof _>;
  *
  * @generated from service acme.names.class.__proto__.default._
  */
-export const create_Client: PublicClientFactory<_Client> = /*@__PURE__*/ createClientFactory(_Policies);
+export function create_Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): _Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default._ on a transport that `createAuthTransport()` made.
+ */
+export function create_Client(transport: AuthTransport): _Client;
+export function create_Client(...args: ServiceClientArgs): object {
+  return createServiceClient(_Policies, args);
+}
 
 /**
  * A client of __. All of its methods are public: no credentials are needed.
@@ -792,7 +923,17 @@ export type __Client = ServiceClient<typeof __>;
  *
  * @generated from service acme.names.class.__proto__.default.__
  */
-export const create__Client: PublicClientFactory<__Client> = /*@__PURE__*/ createClientFactory(__Policies);
+export function create__Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): __Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.__ on a transport that `createAuthTransport()` made.
+ */
+export function create__Client(transport: AuthTransport): __Client;
+export function create__Client(...args: ServiceClientArgs): object {
+  return createServiceClient(__Policies, args);
+}
 
 /**
  * A client of a1. All of its methods are public: no credentials are needed.
@@ -810,7 +951,17 @@ export type a1Client = ServiceClient<typeof a1>;
  *
  * @generated from service acme.names.class.__proto__.default.a1
  */
-export const createa1Client: PublicClientFactory<a1Client> = /*@__PURE__*/ createClientFactory(a1Policies);
+export function createa1Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): a1Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.a1 on a transport that `createAuthTransport()` made.
+ */
+export function createa1Client(transport: AuthTransport): a1Client;
+export function createa1Client(...args: ServiceClientArgs): object {
+  return createServiceClient(a1Policies, args);
+}
 
 /**
  * A client of snake_case_1. All of its methods are public: no credentials are needed.
@@ -828,7 +979,17 @@ export type snake_case_1Client = ServiceClient<typeof snake_case_1>;
  *
  * @generated from service acme.names.class.__proto__.default.snake_case_1
  */
-export const createsnake_case_1Client: PublicClientFactory<snake_case_1Client> = /*@__PURE__*/ createClientFactory(snake_case_1Policies);
+export function createsnake_case_1Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): snake_case_1Client;
+/**
+ * Makes a client of acme.names.class.__proto__.default.snake_case_1 on a transport that `createAuthTransport()` made.
+ */
+export function createsnake_case_1Client(transport: AuthTransport): snake_case_1Client;
+export function createsnake_case_1Client(...args: ServiceClientArgs): object {
+  return createServiceClient(snake_case_1Policies, args);
+}
 
 /**
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -839,6 +1000,11 @@ export interface LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNam
  * A client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName with `credentials`: all of its methods.
  */
 export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient = ServiceClient<typeof LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName>;
+
+/**
+ * What a client of LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName can call with the credentials named in `S`.
+ */
+export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S> = "credentials" extends S ? LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient : LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient;
 
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName: from any function that makes a Connect transport, its options, and the credentials.
@@ -854,12 +1020,18 @@ export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export const createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient: ClientFactory<
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient,
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient,
-  LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient
-> = /*@__PURE__*/ createClientFactory(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies);
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
+ */
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<S extends string>(transport: AuthTransport<S>): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<S>;
+export function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient(...args: ServiceClientArgs): object {
+  return createServiceClient(LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePolicies, args);
+}
 
 /**
  * A client of Methods without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
@@ -945,6 +1117,13 @@ export type MethodsInternalClient = ServiceClient<typeof Methods,
 export type MethodsClient = ServiceClient<typeof Methods>;
 
 /**
+ * What a client of Methods can call with the credentials named in `S`.
+ */
+export type MethodsClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? MethodsClient : MethodsUserClient
+  : "internalCredentials" extends S ? MethodsInternalClient : MethodsPublicClient;
+
+/**
  * Makes a client of acme.names.class.__proto__.default.Methods: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `class`, `function`, `promise`, `eval`, `await`, `string`,
@@ -963,10 +1142,16 @@ export type MethodsClient = ServiceClient<typeof Methods>;
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export const createMethodsClient: ClientFactory<
-  MethodsPublicClient,
-  MethodsUserClient,
-  MethodsInternalClient,
-  MethodsClient
-> = /*@__PURE__*/ createClientFactory(MethodsPolicies);
+export function createMethodsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): MethodsClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
+ */
+export function createMethodsClient<S extends string>(transport: AuthTransport<S>): MethodsClientWith<S>;
+export function createMethodsClient(...args: ServiceClientArgs): object {
+  return createServiceClient(MethodsPolicies, args);
+}
 

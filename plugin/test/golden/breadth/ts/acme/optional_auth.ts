@@ -2,9 +2,10 @@
 // @generated from file acme/optional.proto (package acme.optional, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { Optional } from "./optional_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.optional.Optional.
@@ -56,6 +57,11 @@ export type OptionalPublicClient = ServiceClient<typeof Optional, "open">;
 export type OptionalClient = ServiceClient<typeof Optional>;
 
 /**
+ * What a client of Optional can call with the credentials named in `S`.
+ */
+export type OptionalClientWith<S> = "credentials" extends S ? OptionalClient : OptionalPublicClient;
+
+/**
  * Makes a client of acme.optional.Optional: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `open`
@@ -69,10 +75,16 @@ export type OptionalClient = ServiceClient<typeof Optional>;
  *
  * @generated from service acme.optional.Optional
  */
-export const createOptionalClient: ClientFactory<
-  OptionalPublicClient,
-  OptionalClient,
-  OptionalPublicClient,
-  OptionalClient
-> = /*@__PURE__*/ createClientFactory(OptionalPolicies);
+export function createOptionalClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): OptionalClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.optional.Optional on a transport that `createAuthTransport()` made.
+ */
+export function createOptionalClient<S extends string>(transport: AuthTransport<S>): OptionalClientWith<S>;
+export function createOptionalClient(...args: ServiceClientArgs): object {
+  return createServiceClient(OptionalPolicies, args);
+}
 

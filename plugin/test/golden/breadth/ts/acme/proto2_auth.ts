@@ -2,9 +2,10 @@
 // @generated from file acme/proto2.proto (package acme.proto2, syntax proto2)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { Proto2 } from "./proto2_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.proto2.Proto2.
@@ -54,6 +55,11 @@ export type Proto2PublicClient = ServiceClient<typeof Proto2, "open">;
 export type Proto2Client = ServiceClient<typeof Proto2>;
 
 /**
+ * What a client of Proto2 can call with the credentials named in `S`.
+ */
+export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto2PublicClient;
+
+/**
  * Makes a client of acme.proto2.Proto2: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `open`
@@ -67,10 +73,16 @@ export type Proto2Client = ServiceClient<typeof Proto2>;
  *
  * @generated from service acme.proto2.Proto2
  */
-export const createProto2Client: ClientFactory<
-  Proto2PublicClient,
-  Proto2Client,
-  Proto2PublicClient,
-  Proto2Client
-> = /*@__PURE__*/ createClientFactory(Proto2Policies);
+export function createProto2Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): Proto2ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
+ */
+export function createProto2Client<S extends string>(transport: AuthTransport<S>): Proto2ClientWith<S>;
+export function createProto2Client(...args: ServiceClientArgs): object {
+  return createServiceClient(Proto2Policies, args);
+}
 

@@ -2,9 +2,10 @@
 // @generated from file acme/shop/shop.proto (package acme.shop, edition 2023)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { Shop, Till } from "./shop_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.shop.Till.
@@ -83,6 +84,11 @@ export interface TillPublicClient {}
 export type TillClient = ServiceClient<typeof Till>;
 
 /**
+ * What a client of Till can call with the credentials named in `S`.
+ */
+export type TillClientWith<S> = "credentials" extends S ? TillClient : TillPublicClient;
+
+/**
  * Makes a client of acme.shop.Till: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - with `credentials`: `open`
@@ -95,12 +101,18 @@ export type TillClient = ServiceClient<typeof Till>;
  *
  * @generated from service acme.shop.Till
  */
-export const createTillClient: ClientFactory<
-  TillPublicClient,
-  TillClient,
-  TillPublicClient,
-  TillClient
-> = /*@__PURE__*/ createClientFactory(TillPolicies);
+export function createTillClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): TillClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.Till on a transport that `createAuthTransport()` made.
+ */
+export function createTillClient<S extends string>(transport: AuthTransport<S>): TillClientWith<S>;
+export function createTillClient(...args: ServiceClientArgs): object {
+  return createServiceClient(TillPolicies, args);
+}
 
 /**
  * A client of Shop without credentials: its public methods. Pass `credentials` or `internalCredentials` for the others.
@@ -123,6 +135,13 @@ export type ShopInternalClient = ServiceClient<typeof Shop, "browse" | "restock"
 export type ShopClient = ServiceClient<typeof Shop>;
 
 /**
+ * What a client of Shop can call with the credentials named in `S`.
+ */
+export type ShopClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? ShopClient : ShopUserClient
+  : "internalCredentials" extends S ? ShopInternalClient : ShopPublicClient;
+
+/**
  * Makes a client of acme.shop.Shop: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - without credentials: `browse`
@@ -137,10 +156,16 @@ export type ShopClient = ServiceClient<typeof Shop>;
  *
  * @generated from service acme.shop.Shop
  */
-export const createShopClient: ClientFactory<
-  ShopPublicClient,
-  ShopUserClient,
-  ShopInternalClient,
-  ShopClient
-> = /*@__PURE__*/ createClientFactory(ShopPolicies);
+export function createShopClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): ShopClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.Shop on a transport that `createAuthTransport()` made.
+ */
+export function createShopClient<S extends string>(transport: AuthTransport<S>): ShopClientWith<S>;
+export function createShopClient(...args: ServiceClientArgs): object {
+  return createServiceClient(ShopPolicies, args);
+}
 

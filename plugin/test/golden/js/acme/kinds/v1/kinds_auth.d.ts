@@ -6,8 +6,9 @@
 
 // Kinds of policies.
 
-import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.kinds.v1.EveryKindService.
@@ -94,6 +95,13 @@ export type EveryKindServiceInternalClient = ServiceClient<typeof EveryKindServi
 export type EveryKindServiceClient = ServiceClient<typeof EveryKindService>;
 
 /**
+ * What a client of EveryKindService can call with the credentials named in `S`.
+ */
+export type EveryKindServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? EveryKindServiceClient : EveryKindServiceUserClient
+  : "internalCredentials" extends S ? EveryKindServiceInternalClient : EveryKindServicePublicClient;
+
+/**
  * Makes a client of acme.kinds.v1.EveryKindService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Every kind of policy.
@@ -111,12 +119,15 @@ export type EveryKindServiceClient = ServiceClient<typeof EveryKindService>;
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export declare const createEveryKindServiceClient: ClientFactory<
-  EveryKindServicePublicClient,
-  EveryKindServiceUserClient,
-  EveryKindServiceInternalClient,
-  EveryKindServiceClient
->;
+export declare function createEveryKindServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): EveryKindServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.EveryKindService on a transport that `createAuthTransport()` made.
+ */
+export declare function createEveryKindServiceClient<S extends string>(transport: AuthTransport<S>): EveryKindServiceClientWith<S>;
 
 /**
  * A client of PublicService. All of its methods are public: no credentials are needed.
@@ -134,7 +145,14 @@ export type PublicServiceClient = ServiceClient<typeof PublicService>;
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export declare const createPublicServiceClient: PublicClientFactory<PublicServiceClient>;
+export declare function createPublicServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PublicServiceClient;
+/**
+ * Makes a client of acme.kinds.v1.PublicService on a transport that `createAuthTransport()` made.
+ */
+export declare function createPublicServiceClient(transport: AuthTransport): PublicServiceClient;
 
 /**
  * A client of CredentialsService without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -145,6 +163,11 @@ export interface CredentialsServicePublicClient {}
  * A client of CredentialsService with `credentials`: all of its methods.
  */
 export type CredentialsServiceClient = ServiceClient<typeof CredentialsService>;
+
+/**
+ * What a client of CredentialsService can call with the credentials named in `S`.
+ */
+export type CredentialsServiceClientWith<S> = "credentials" extends S ? CredentialsServiceClient : CredentialsServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -159,12 +182,15 @@ export type CredentialsServiceClient = ServiceClient<typeof CredentialsService>;
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export declare const createCredentialsServiceClient: ClientFactory<
-  CredentialsServicePublicClient,
-  CredentialsServiceClient,
-  CredentialsServicePublicClient,
-  CredentialsServiceClient
->;
+export declare function createCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CredentialsServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.CredentialsService on a transport that `createAuthTransport()` made.
+ */
+export declare function createCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsServiceClientWith<S>;
 
 /**
  * A client of InternalService without credentials: nothing to call, because no method is public. Pass `internalCredentials`.
@@ -175,6 +201,11 @@ export interface InternalServicePublicClient {}
  * A client of InternalService with `internalCredentials`: all of its methods.
  */
 export type InternalServiceClient = ServiceClient<typeof InternalService>;
+
+/**
+ * What a client of InternalService can call with the credentials named in `S`.
+ */
+export type InternalServiceClientWith<S> = "internalCredentials" extends S ? InternalServiceClient : InternalServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.InternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -189,12 +220,15 @@ export type InternalServiceClient = ServiceClient<typeof InternalService>;
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export declare const createInternalServiceClient: ClientFactory<
-  InternalServicePublicClient,
-  InternalServicePublicClient,
-  InternalServiceClient,
-  InternalServiceClient
->;
+export declare function createInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): InternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.InternalService on a transport that `createAuthTransport()` made.
+ */
+export declare function createInternalServiceClient<S extends string>(transport: AuthTransport<S>): InternalServiceClientWith<S>;
 
 /**
  * A client of PublicAndCredentialsService without credentials: its public methods. Pass `credentials` for the others.
@@ -205,6 +239,11 @@ export type PublicAndCredentialsServicePublicClient = ServiceClient<typeof Publi
  * A client of PublicAndCredentialsService with `credentials`: all of its methods.
  */
 export type PublicAndCredentialsServiceClient = ServiceClient<typeof PublicAndCredentialsService>;
+
+/**
+ * What a client of PublicAndCredentialsService can call with the credentials named in `S`.
+ */
+export type PublicAndCredentialsServiceClientWith<S> = "credentials" extends S ? PublicAndCredentialsServiceClient : PublicAndCredentialsServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -220,12 +259,15 @@ export type PublicAndCredentialsServiceClient = ServiceClient<typeof PublicAndCr
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export declare const createPublicAndCredentialsServiceClient: ClientFactory<
-  PublicAndCredentialsServicePublicClient,
-  PublicAndCredentialsServiceClient,
-  PublicAndCredentialsServicePublicClient,
-  PublicAndCredentialsServiceClient
->;
+export declare function createPublicAndCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): PublicAndCredentialsServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.PublicAndCredentialsService on a transport that `createAuthTransport()` made.
+ */
+export declare function createPublicAndCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndCredentialsServiceClientWith<S>;
 
 /**
  * A client of PublicAndInternalService without credentials: its public methods. Pass `internalCredentials` for the others.
@@ -236,6 +278,11 @@ export type PublicAndInternalServicePublicClient = ServiceClient<typeof PublicAn
  * A client of PublicAndInternalService with `internalCredentials`: all of its methods.
  */
 export type PublicAndInternalServiceClient = ServiceClient<typeof PublicAndInternalService>;
+
+/**
+ * What a client of PublicAndInternalService can call with the credentials named in `S`.
+ */
+export type PublicAndInternalServiceClientWith<S> = "internalCredentials" extends S ? PublicAndInternalServiceClient : PublicAndInternalServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -251,12 +298,15 @@ export type PublicAndInternalServiceClient = ServiceClient<typeof PublicAndInter
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export declare const createPublicAndInternalServiceClient: ClientFactory<
-  PublicAndInternalServicePublicClient,
-  PublicAndInternalServicePublicClient,
-  PublicAndInternalServiceClient,
-  PublicAndInternalServiceClient
->;
+export declare function createPublicAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): PublicAndInternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.PublicAndInternalService on a transport that `createAuthTransport()` made.
+ */
+export declare function createPublicAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndInternalServiceClientWith<S>;
 
 /**
  * A client of CredentialsAndInternalService without credentials: nothing to call, because no method is public. Pass `credentials` or `internalCredentials`.
@@ -279,6 +329,13 @@ export type CredentialsAndInternalServiceInternalClient = ServiceClient<typeof C
 export type CredentialsAndInternalServiceClient = ServiceClient<typeof CredentialsAndInternalService>;
 
 /**
+ * What a client of CredentialsAndInternalService can call with the credentials named in `S`.
+ */
+export type CredentialsAndInternalServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? CredentialsAndInternalServiceClient : CredentialsAndInternalServiceUserClient
+  : "internalCredentials" extends S ? CredentialsAndInternalServiceInternalClient : CredentialsAndInternalServicePublicClient;
+
+/**
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - with `credentials`: `get`
@@ -292,12 +349,15 @@ export type CredentialsAndInternalServiceClient = ServiceClient<typeof Credentia
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export declare const createCredentialsAndInternalServiceClient: ClientFactory<
-  CredentialsAndInternalServicePublicClient,
-  CredentialsAndInternalServiceUserClient,
-  CredentialsAndInternalServiceInternalClient,
-  CredentialsAndInternalServiceClient
->;
+export declare function createCredentialsAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CredentialsAndInternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.CredentialsAndInternalService on a transport that `createAuthTransport()` made.
+ */
+export declare function createCredentialsAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsAndInternalServiceClientWith<S>;
 
 /**
  * A client of DeprecatedService without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -310,6 +370,12 @@ export interface DeprecatedServicePublicClient {}
  * @deprecated
  */
 export type DeprecatedServiceClient = ServiceClient<typeof DeprecatedService>;
+
+/**
+ * What a client of DeprecatedService can call with the credentials named in `S`.
+ * @deprecated
+ */
+export type DeprecatedServiceClientWith<S> = "credentials" extends S ? DeprecatedServiceClient : DeprecatedServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.DeprecatedService: from any function that makes a Connect transport, its options, and the credentials.
@@ -327,12 +393,16 @@ export type DeprecatedServiceClient = ServiceClient<typeof DeprecatedService>;
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export declare const createDeprecatedServiceClient: ClientFactory<
-  DeprecatedServicePublicClient,
-  DeprecatedServiceClient,
-  DeprecatedServicePublicClient,
-  DeprecatedServiceClient
->;
+export declare function createDeprecatedServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): DeprecatedServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.DeprecatedService on a transport that `createAuthTransport()` made.
+ * @deprecated
+ */
+export declare function createDeprecatedServiceClient<S extends string>(transport: AuthTransport<S>): DeprecatedServiceClientWith<S>;
 
 /**
  * A client of EmptyService. It has no methods: no credentials are needed.
@@ -350,5 +420,12 @@ export type EmptyServiceClient = ServiceClient<typeof EmptyService>;
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export declare const createEmptyServiceClient: PublicClientFactory<EmptyServiceClient>;
+export declare function createEmptyServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): EmptyServiceClient;
+/**
+ * Makes a client of acme.kinds.v1.EmptyService on a transport that `createAuthTransport()` made.
+ */
+export declare function createEmptyServiceClient(transport: AuthTransport): EmptyServiceClient;
 

@@ -7,7 +7,7 @@
 // Kinds of policies.
 
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.kinds.v1.EveryKindService.
@@ -251,7 +251,9 @@ export function getInternalMethods() {
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export const createEveryKindServiceClient = /*@__PURE__*/ createClientFactory(EveryKindServicePolicies);
+export function createEveryKindServiceClient(...args) {
+  return createServiceClient(EveryKindServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.PublicService: from any function that makes a Connect transport and its options.
@@ -264,7 +266,9 @@ export const createEveryKindServiceClient = /*@__PURE__*/ createClientFactory(Ev
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export const createPublicServiceClient = /*@__PURE__*/ createClientFactory(PublicServicePolicies);
+export function createPublicServiceClient(...args) {
+  return createServiceClient(PublicServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -279,7 +283,9 @@ export const createPublicServiceClient = /*@__PURE__*/ createClientFactory(Publi
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export const createCredentialsServiceClient = /*@__PURE__*/ createClientFactory(CredentialsServicePolicies);
+export function createCredentialsServiceClient(...args) {
+  return createServiceClient(CredentialsServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.InternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -294,7 +300,9 @@ export const createCredentialsServiceClient = /*@__PURE__*/ createClientFactory(
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export const createInternalServiceClient = /*@__PURE__*/ createClientFactory(InternalServicePolicies);
+export function createInternalServiceClient(...args) {
+  return createServiceClient(InternalServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -310,7 +318,9 @@ export const createInternalServiceClient = /*@__PURE__*/ createClientFactory(Int
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export const createPublicAndCredentialsServiceClient = /*@__PURE__*/ createClientFactory(PublicAndCredentialsServicePolicies);
+export function createPublicAndCredentialsServiceClient(...args) {
+  return createServiceClient(PublicAndCredentialsServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -326,7 +336,9 @@ export const createPublicAndCredentialsServiceClient = /*@__PURE__*/ createClien
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export const createPublicAndInternalServiceClient = /*@__PURE__*/ createClientFactory(PublicAndInternalServicePolicies);
+export function createPublicAndInternalServiceClient(...args) {
+  return createServiceClient(PublicAndInternalServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -342,7 +354,9 @@ export const createPublicAndInternalServiceClient = /*@__PURE__*/ createClientFa
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export const createCredentialsAndInternalServiceClient = /*@__PURE__*/ createClientFactory(CredentialsAndInternalServicePolicies);
+export function createCredentialsAndInternalServiceClient(...args) {
+  return createServiceClient(CredentialsAndInternalServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.DeprecatedService: from any function that makes a Connect transport, its options, and the credentials.
@@ -360,7 +374,9 @@ export const createCredentialsAndInternalServiceClient = /*@__PURE__*/ createCli
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export const createDeprecatedServiceClient = /*@__PURE__*/ createClientFactory(DeprecatedServicePolicies);
+export function createDeprecatedServiceClient(...args) {
+  return createServiceClient(DeprecatedServicePolicies, args);
+}
 
 /**
  * Makes a client of acme.kinds.v1.EmptyService: from any function that makes a Connect transport and its options.
@@ -373,5 +389,7 @@ export const createDeprecatedServiceClient = /*@__PURE__*/ createClientFactory(D
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export const createEmptyServiceClient = /*@__PURE__*/ createClientFactory(EmptyServicePolicies);
+export function createEmptyServiceClient(...args) {
+  return createServiceClient(EmptyServicePolicies, args);
+}
 

@@ -2,8 +2,9 @@
 // @generated from file acme/user/v1/user.proto (package acme.user.v1, syntax proto3)
 /* eslint-disable */
 
-import type { ClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
 import type { UserService } from "./user_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.user.v1.UserService.
@@ -41,6 +42,13 @@ export type UserServiceInternalClient = ServiceClient<typeof UserService, "getPr
 export type UserServiceClient = ServiceClient<typeof UserService>;
 
 /**
+ * What a client of UserService can call with the credentials named in `S`.
+ */
+export type UserServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? UserServiceClient : UserServiceUserClient
+  : "internalCredentials" extends S ? UserServiceInternalClient : UserServicePublicClient;
+
+/**
  * Makes a client of acme.user.v1.UserService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Users of the shop.
@@ -57,10 +65,13 @@ export type UserServiceClient = ServiceClient<typeof UserService>;
  *
  * @generated from service acme.user.v1.UserService
  */
-export declare const createUserServiceClient: ClientFactory<
-  UserServicePublicClient,
-  UserServiceUserClient,
-  UserServiceInternalClient,
-  UserServiceClient
->;
+export declare function createUserServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): UserServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.user.v1.UserService on a transport that `createAuthTransport()` made.
+ */
+export declare function createUserServiceClient<S extends string>(transport: AuthTransport<S>): UserServiceClientWith<S>;
 

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import { UserService } from "./user_pb.js";
-import { createClientFactory } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 
 /**
  * Who may call the methods of acme.user.v1.UserService.
@@ -69,5 +69,7 @@ export function getInternalMethods() {
  *
  * @generated from service acme.user.v1.UserService
  */
-export const createUserServiceClient = /*@__PURE__*/ createClientFactory(UserServicePolicies);
+export function createUserServiceClient(...args) {
+  return createServiceClient(UserServicePolicies, args);
+}
 

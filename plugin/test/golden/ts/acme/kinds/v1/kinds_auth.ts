@@ -6,9 +6,10 @@
 
 // Kinds of policies.
 
-import type { ClientFactory, PublicClientFactory, ServiceClient, ServicePolicies } from "connectrpc-auth";
-import { createClientFactory } from "connectrpc-auth";
+import type { AuthOptions, AuthTransport, Exact, ServiceClient, ServiceClientArgs, ServicePolicies, Slots, TransportOptions } from "connectrpc-auth";
+import { createServiceClient } from "connectrpc-auth";
 import { CredentialsAndInternalService, CredentialsService, DeprecatedService, EmptyService, EveryKindService, InternalService, PublicAndCredentialsService, PublicAndInternalService, PublicService } from "./kinds_pb.js";
+import type { Transport } from "@connectrpc/connect";
 
 /**
  * Who may call the methods of acme.kinds.v1.EveryKindService.
@@ -263,6 +264,13 @@ export type EveryKindServiceInternalClient = ServiceClient<typeof EveryKindServi
 export type EveryKindServiceClient = ServiceClient<typeof EveryKindService>;
 
 /**
+ * What a client of EveryKindService can call with the credentials named in `S`.
+ */
+export type EveryKindServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? EveryKindServiceClient : EveryKindServiceUserClient
+  : "internalCredentials" extends S ? EveryKindServiceInternalClient : EveryKindServicePublicClient;
+
+/**
  * Makes a client of acme.kinds.v1.EveryKindService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * Every kind of policy.
@@ -280,12 +288,18 @@ export type EveryKindServiceClient = ServiceClient<typeof EveryKindService>;
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export const createEveryKindServiceClient: ClientFactory<
-  EveryKindServicePublicClient,
-  EveryKindServiceUserClient,
-  EveryKindServiceInternalClient,
-  EveryKindServiceClient
-> = /*@__PURE__*/ createClientFactory(EveryKindServicePolicies);
+export function createEveryKindServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): EveryKindServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.EveryKindService on a transport that `createAuthTransport()` made.
+ */
+export function createEveryKindServiceClient<S extends string>(transport: AuthTransport<S>): EveryKindServiceClientWith<S>;
+export function createEveryKindServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(EveryKindServicePolicies, args);
+}
 
 /**
  * A client of PublicService. All of its methods are public: no credentials are needed.
@@ -303,7 +317,17 @@ export type PublicServiceClient = ServiceClient<typeof PublicService>;
  *
  * @generated from service acme.kinds.v1.PublicService
  */
-export const createPublicServiceClient: PublicClientFactory<PublicServiceClient> = /*@__PURE__*/ createClientFactory(PublicServicePolicies);
+export function createPublicServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PublicServiceClient;
+/**
+ * Makes a client of acme.kinds.v1.PublicService on a transport that `createAuthTransport()` made.
+ */
+export function createPublicServiceClient(transport: AuthTransport): PublicServiceClient;
+export function createPublicServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PublicServicePolicies, args);
+}
 
 /**
  * A client of CredentialsService without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -314,6 +338,11 @@ export interface CredentialsServicePublicClient {}
  * A client of CredentialsService with `credentials`: all of its methods.
  */
 export type CredentialsServiceClient = ServiceClient<typeof CredentialsService>;
+
+/**
+ * What a client of CredentialsService can call with the credentials named in `S`.
+ */
+export type CredentialsServiceClientWith<S> = "credentials" extends S ? CredentialsServiceClient : CredentialsServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.CredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -328,12 +357,18 @@ export type CredentialsServiceClient = ServiceClient<typeof CredentialsService>;
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export const createCredentialsServiceClient: ClientFactory<
-  CredentialsServicePublicClient,
-  CredentialsServiceClient,
-  CredentialsServicePublicClient,
-  CredentialsServiceClient
-> = /*@__PURE__*/ createClientFactory(CredentialsServicePolicies);
+export function createCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CredentialsServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.CredentialsService on a transport that `createAuthTransport()` made.
+ */
+export function createCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsServiceClientWith<S>;
+export function createCredentialsServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CredentialsServicePolicies, args);
+}
 
 /**
  * A client of InternalService without credentials: nothing to call, because no method is public. Pass `internalCredentials`.
@@ -344,6 +379,11 @@ export interface InternalServicePublicClient {}
  * A client of InternalService with `internalCredentials`: all of its methods.
  */
 export type InternalServiceClient = ServiceClient<typeof InternalService>;
+
+/**
+ * What a client of InternalService can call with the credentials named in `S`.
+ */
+export type InternalServiceClientWith<S> = "internalCredentials" extends S ? InternalServiceClient : InternalServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.InternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -358,12 +398,18 @@ export type InternalServiceClient = ServiceClient<typeof InternalService>;
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export const createInternalServiceClient: ClientFactory<
-  InternalServicePublicClient,
-  InternalServicePublicClient,
-  InternalServiceClient,
-  InternalServiceClient
-> = /*@__PURE__*/ createClientFactory(InternalServicePolicies);
+export function createInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): InternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.InternalService on a transport that `createAuthTransport()` made.
+ */
+export function createInternalServiceClient<S extends string>(transport: AuthTransport<S>): InternalServiceClientWith<S>;
+export function createInternalServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(InternalServicePolicies, args);
+}
 
 /**
  * A client of PublicAndCredentialsService without credentials: its public methods. Pass `credentials` for the others.
@@ -374,6 +420,11 @@ export type PublicAndCredentialsServicePublicClient = ServiceClient<typeof Publi
  * A client of PublicAndCredentialsService with `credentials`: all of its methods.
  */
 export type PublicAndCredentialsServiceClient = ServiceClient<typeof PublicAndCredentialsService>;
+
+/**
+ * What a client of PublicAndCredentialsService can call with the credentials named in `S`.
+ */
+export type PublicAndCredentialsServiceClientWith<S> = "credentials" extends S ? PublicAndCredentialsServiceClient : PublicAndCredentialsServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService: from any function that makes a Connect transport, its options, and the credentials.
@@ -389,12 +440,18 @@ export type PublicAndCredentialsServiceClient = ServiceClient<typeof PublicAndCr
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export const createPublicAndCredentialsServiceClient: ClientFactory<
-  PublicAndCredentialsServicePublicClient,
-  PublicAndCredentialsServiceClient,
-  PublicAndCredentialsServicePublicClient,
-  PublicAndCredentialsServiceClient
-> = /*@__PURE__*/ createClientFactory(PublicAndCredentialsServicePolicies);
+export function createPublicAndCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): PublicAndCredentialsServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.PublicAndCredentialsService on a transport that `createAuthTransport()` made.
+ */
+export function createPublicAndCredentialsServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndCredentialsServiceClientWith<S>;
+export function createPublicAndCredentialsServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PublicAndCredentialsServicePolicies, args);
+}
 
 /**
  * A client of PublicAndInternalService without credentials: its public methods. Pass `internalCredentials` for the others.
@@ -405,6 +462,11 @@ export type PublicAndInternalServicePublicClient = ServiceClient<typeof PublicAn
  * A client of PublicAndInternalService with `internalCredentials`: all of its methods.
  */
 export type PublicAndInternalServiceClient = ServiceClient<typeof PublicAndInternalService>;
+
+/**
+ * What a client of PublicAndInternalService can call with the credentials named in `S`.
+ */
+export type PublicAndInternalServiceClientWith<S> = "internalCredentials" extends S ? PublicAndInternalServiceClient : PublicAndInternalServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.PublicAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
@@ -420,12 +482,18 @@ export type PublicAndInternalServiceClient = ServiceClient<typeof PublicAndInter
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export const createPublicAndInternalServiceClient: ClientFactory<
-  PublicAndInternalServicePublicClient,
-  PublicAndInternalServicePublicClient,
-  PublicAndInternalServiceClient,
-  PublicAndInternalServiceClient
-> = /*@__PURE__*/ createClientFactory(PublicAndInternalServicePolicies);
+export function createPublicAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): PublicAndInternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.PublicAndInternalService on a transport that `createAuthTransport()` made.
+ */
+export function createPublicAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): PublicAndInternalServiceClientWith<S>;
+export function createPublicAndInternalServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(PublicAndInternalServicePolicies, args);
+}
 
 /**
  * A client of CredentialsAndInternalService without credentials: nothing to call, because no method is public. Pass `credentials` or `internalCredentials`.
@@ -448,6 +516,13 @@ export type CredentialsAndInternalServiceInternalClient = ServiceClient<typeof C
 export type CredentialsAndInternalServiceClient = ServiceClient<typeof CredentialsAndInternalService>;
 
 /**
+ * What a client of CredentialsAndInternalService can call with the credentials named in `S`.
+ */
+export type CredentialsAndInternalServiceClientWith<S> = "credentials" extends S
+  ? "internalCredentials" extends S ? CredentialsAndInternalServiceClient : CredentialsAndInternalServiceUserClient
+  : "internalCredentials" extends S ? CredentialsAndInternalServiceInternalClient : CredentialsAndInternalServicePublicClient;
+
+/**
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService: from any function that makes a Connect transport, its options, and the credentials.
  *
  * - with `credentials`: `get`
@@ -461,12 +536,18 @@ export type CredentialsAndInternalServiceClient = ServiceClient<typeof Credentia
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export const createCredentialsAndInternalServiceClient: ClientFactory<
-  CredentialsAndInternalServicePublicClient,
-  CredentialsAndInternalServiceUserClient,
-  CredentialsAndInternalServiceInternalClient,
-  CredentialsAndInternalServiceClient
-> = /*@__PURE__*/ createClientFactory(CredentialsAndInternalServicePolicies);
+export function createCredentialsAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): CredentialsAndInternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.CredentialsAndInternalService on a transport that `createAuthTransport()` made.
+ */
+export function createCredentialsAndInternalServiceClient<S extends string>(transport: AuthTransport<S>): CredentialsAndInternalServiceClientWith<S>;
+export function createCredentialsAndInternalServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(CredentialsAndInternalServicePolicies, args);
+}
 
 /**
  * A client of DeprecatedService without credentials: nothing to call, because no method is public. Pass `credentials`.
@@ -479,6 +560,12 @@ export interface DeprecatedServicePublicClient {}
  * @deprecated
  */
 export type DeprecatedServiceClient = ServiceClient<typeof DeprecatedService>;
+
+/**
+ * What a client of DeprecatedService can call with the credentials named in `S`.
+ * @deprecated
+ */
+export type DeprecatedServiceClientWith<S> = "credentials" extends S ? DeprecatedServiceClient : DeprecatedServicePublicClient;
 
 /**
  * Makes a client of acme.kinds.v1.DeprecatedService: from any function that makes a Connect transport, its options, and the credentials.
@@ -496,12 +583,19 @@ export type DeprecatedServiceClient = ServiceClient<typeof DeprecatedService>;
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export const createDeprecatedServiceClient: ClientFactory<
-  DeprecatedServicePublicClient,
-  DeprecatedServiceClient,
-  DeprecatedServicePublicClient,
-  DeprecatedServiceClient
-> = /*@__PURE__*/ createClientFactory(DeprecatedServicePolicies);
+export function createDeprecatedServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+  auth?: Exact<A>,
+): DeprecatedServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.DeprecatedService on a transport that `createAuthTransport()` made.
+ * @deprecated
+ */
+export function createDeprecatedServiceClient<S extends string>(transport: AuthTransport<S>): DeprecatedServiceClientWith<S>;
+export function createDeprecatedServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(DeprecatedServicePolicies, args);
+}
 
 /**
  * A client of EmptyService. It has no methods: no credentials are needed.
@@ -519,5 +613,15 @@ export type EmptyServiceClient = ServiceClient<typeof EmptyService>;
  *
  * @generated from service acme.kinds.v1.EmptyService
  */
-export const createEmptyServiceClient: PublicClientFactory<EmptyServiceClient> = /*@__PURE__*/ createClientFactory(EmptyServicePolicies);
+export function createEmptyServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): EmptyServiceClient;
+/**
+ * Makes a client of acme.kinds.v1.EmptyService on a transport that `createAuthTransport()` made.
+ */
+export function createEmptyServiceClient(transport: AuthTransport): EmptyServiceClient;
+export function createEmptyServiceClient(...args: ServiceClientArgs): object {
+  return createServiceClient(EmptyServicePolicies, args);
+}
 
