@@ -1,3 +1,5 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { GeneratedFile } from "@bufbuild/protoplugin";
 import { docText, withDeprecation } from "./doc-text.js";
 import { printClientTypes } from "./print-client-types.js";
 import type { ServicePrint } from "./print-service.js";
@@ -27,30 +29,40 @@ export function printClient(print: ServicePrint): void {
   }
 }
 
-/** Where a method needs a credential, the type of the client depends on what is given. */
+/**
+ * Where a method needs a credential, the type of the client depends on what is
+ * given. There is no optional third parameter for that: of an argument that may
+ * be `undefined`, the compiler would see only what it is otherwise.
+ */
 function printSignatures({ f, target, service, names, reach }: ServicePrint): void {
   const create = f.export(target === "ts" ? "function" : "declare function", names.createClient);
   const runtime = (type: string) => f.import(type, "connectrpc-auth", true);
   const Transport = f.import("Transport", "@connectrpc/connect", true);
-  const onTransport = `Makes a client of ${service.typeName} on a transport that \`createAuthTransport()\` made.`;
-  const docOnTransport = f.jsDoc(withDeprecation(service, onTransport));
+  const needsCredentials = slotsOf(reach).length > 0;
 
-  if (slotsOf(reach).length === 0) {
-    f.print`${create}<O extends ${runtime("TransportOptions")}>(`;
+  if (needsCredentials) {
+    f.print`${create}<O extends ${runtime("TransportOptions")}, const A extends ${runtime("AuthOptions")} | undefined>(`;
     f.print`  createTransport: (options: O) => ${Transport},`;
     f.print`  options: NoInfer<O>,`;
-    f.print`): ${names.client};`;
-    f.print(docOnTransport);
-    f.print`${create}(transport: ${runtime("AuthTransport")}): ${names.client};`;
-  } else {
-    f.print`${create}<O extends ${runtime("TransportOptions")}, const A extends ${runtime("AuthOptions")} = {}>(`;
-    f.print`  createTransport: (options: O) => ${Transport},`;
-    f.print`  options: NoInfer<O>,`;
-    f.print`  auth?: ${runtime("Exact")}<A>,`;
+    f.print`  auth: ${runtime("Exact")}<A>,`;
     f.print`): ${names.clientWith}<${runtime("Slots")}<A>>;`;
-    f.print(docOnTransport);
-    f.print`${create}<S extends string>(transport: ${runtime("AuthTransport")}<S>): ${names.clientWith}<S>;`;
+    printShortDoc(f, service, "without credentials: only its public methods can be called");
   }
+  f.print`${create}<O extends ${runtime("TransportOptions")}>(`;
+  f.print`  createTransport: (options: O) => ${Transport},`;
+  f.print`  options: NoInfer<O>,`;
+  f.print`): ${needsCredentials ? names.publicClient : names.client};`;
+  printShortDoc(f, service, "on a transport that `createAuthTransport()` made");
+  if (needsCredentials) {
+    f.print`${create}<S extends string>(transport: ${runtime("AuthTransport")}<S>): ${names.clientWith}<S>;`;
+  } else {
+    f.print`${create}(transport: ${runtime("AuthTransport")}): ${names.client};`;
+  }
+}
+
+function printShortDoc(f: GeneratedFile, service: DescService, how: string): void {
+  const doc = `Makes a client of ${service.typeName} ${how}.`;
+  f.print(f.jsDoc(withDeprecation(service, doc)));
 }
 
 /**

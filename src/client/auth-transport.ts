@@ -31,12 +31,15 @@ export type Slots<A> = {
 
 /**
  * `AuthOptions` without keys that it does not have, and without credentials
- * that may be `undefined`. Conditional, so that the compiler infers `A` from
- * the argument, but compares the argument with `AuthOptions` and complains of that.
+ * that may be `undefined`; `undefined` in place of options is none. Conditional,
+ * so that the compiler infers `A` from the argument, but compares the argument
+ * with `AuthOptions` and complains of that.
  */
-export type Exact<A extends AuthOptions> = [A] extends [AuthOptions]
-  ? Certain<MaybeUndefined<A>> & Known<keyof A>
-  : A;
+export type Exact<A extends AuthOptions | undefined> = A extends undefined
+  ? undefined
+  : [A] extends [AuthOptions]
+    ? Certain<MaybeUndefined<A>> & Known<keyof A>
+    : A;
 
 /** `AuthOptions` in which these credentials are not left out. */
 type Certain<K extends Slot> = [K] extends [never]
@@ -95,13 +98,22 @@ export interface AuthTransport<S extends string = never> extends Transport {
  */
 export function createAuthTransport<
   O extends TransportOptions,
-  const A extends AuthOptions = object,
+  const A extends AuthOptions | undefined,
 >(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
+): AuthTransport<Slots<A>>;
+/** One transport for the clients of many services, without credentials: for public methods. */
+export function createAuthTransport<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): AuthTransport;
+export function createAuthTransport<O extends TransportOptions, A>(
+  createTransport: (options: O) => Transport,
+  options: O,
+  given: AuthOptions = {},
 ): AuthTransport<Slots<A>> {
-  const given: AuthOptions = auth ?? {};
   const tables = createPolicyLookup();
   const transport = makeTransport(createTransport, options, given, (method) => {
     return tables.get(method) ?? resolveMethodPolicy(method);

@@ -5,9 +5,12 @@ import { expect, test } from "vitest";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const file = `${root}test/editor-example.ts`;
 const source = `import { createConnectTransport } from "@connectrpc/connect-web";
+import type { Auth } from "connectrpc-auth";
 import { createUserServiceClient } from "./gen/acme/user/v1/user_auth.js";
 const users = createUserServiceClient(createConnectTransport, { baseUrl: "https://api.test" });
 users.getProfile({ id: "42" });
+createUserServiceClient(createConnectTransport, { baseUrl: "https://api.test" }, { credentials });
+declare const credentials: () => Promise<Auth>;
 `;
 
 const service = ts.createLanguageService({
@@ -35,7 +38,7 @@ function read(path: string): string | undefined {
 
 /** What an editor shows of the code at a place, and where it says that is defined. */
 function shown(code: string) {
-  const position = source.indexOf(code);
+  const position = source.indexOf(code) + (code.length - code.trimStart().length);
   const info = service.getQuickInfoAtPosition(file, position);
   return {
     type: ts.displayPartsToString(info?.displayParts),
@@ -59,9 +62,13 @@ test("of a method, editors show what the proto file says of it, and where it sta
 });
 
 test("of a call that makes a client, editors show which credentials reach which methods", () => {
-  const { documentation } = shown("createUserServiceClient(");
+  expect(shown("createUserServiceClient(").documentation).toBe(
+    "Makes a client of acme.user.v1.UserService without credentials: only its public methods can be called.",
+  );
+  const { documentation, definedIn } = shown("\ncreateUserServiceClient(");
   expect(documentation).toContain("- without credentials: `getProfile`\n");
   expect(documentation).toContain("- with `internalCredentials`: `reindex`\n");
+  expect(definedIn).toEqual(["test/gen/acme/user/v1/user_auth.ts"]);
 });
 
 test("the example compiles", () => {

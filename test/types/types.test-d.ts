@@ -42,6 +42,7 @@ const options = { baseUrl: "https://api.test" };
 const jwt = Auth.jwt("token");
 declare const maybe: Auth | undefined;
 declare const optional: { credentials?: Auth };
+declare const perhaps: { credentials: Auth } | undefined;
 declare const anyOptions: AuthOptions;
 declare const provider: AuthProvider;
 declare const source: CredentialSource;
@@ -100,6 +101,15 @@ createUserServiceClient(web.createConnectTransport, options, optional).getProfil
 createUserServiceClient(web.createConnectTransport, options, optional).whoAmI({});
 // @ts-expect-error Property 'whoAmI' does not exist on type 'UserServicePublicClient'.
 createUserServiceClient(web.createConnectTransport, options, anyOptions).whoAmI({});
+createUserServiceClient(web.createConnectTransport, options, perhaps).getProfile({});
+// @ts-expect-error Property 'whoAmI' does not exist on type 'UserServicePublicClient'.
+createUserServiceClient(web.createConnectTransport, options, perhaps).whoAmI({});
+const oneOf = perhaps ? { credentials: jwt } : { internalCredentials: jwt };
+// @ts-expect-error Property 'whoAmI' does not exist on type 'UserServicePublicClient'.
+createUserServiceClient(web.createConnectTransport, options, oneOf).whoAmI({});
+createAuthTransport(web.createConnectTransport, options, perhaps) satisfies AuthTransport;
+// @ts-expect-error Property 'whoAmI' does not exist on type 'UserServicePublicClient'.
+createUserServiceClient(createAuthTransport(web.createConnectTransport, options, perhaps)).whoAmI();
 
 // Wrong credentials.
 createUserServiceClient(web.createConnectTransport, options, {

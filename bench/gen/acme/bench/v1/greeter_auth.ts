@@ -79,11 +79,18 @@ export type GreeterServiceClientWith<S> = "credentials" extends S ? GreeterServi
  *
  * @generated from service acme.bench.v1.GreeterService
  */
-export function createGreeterServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createGreeterServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): GreeterServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.bench.v1.GreeterService without credentials: only its public methods can be called.
+ */
+export function createGreeterServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): GreeterServicePublicClient;
 /**
  * Makes a client of acme.bench.v1.GreeterService on a transport that `createAuthTransport()` made.
  */

@@ -104,11 +104,18 @@ export type CatalogServiceClientWith<S> = "credentials" extends S ? CatalogServi
  *
  * @generated from service acme.shop.v1.CatalogService
  */
-export function createCatalogServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createCatalogServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): CatalogServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.v1.CatalogService without credentials: only its public methods can be called.
+ */
+export function createCatalogServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): CatalogServicePublicClient;
 /**
  * Makes a client of acme.shop.v1.CatalogService on a transport that `createAuthTransport()` made.
  */

@@ -129,11 +129,18 @@ export type OrderServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.shop.v1.OrderService
  */
-export function createOrderServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createOrderServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): OrderServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.v1.OrderService without credentials: only its public methods can be called.
+ */
+export function createOrderServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): OrderServicePublicClient;
 /**
  * Makes a client of acme.shop.v1.OrderService on a transport that `createAuthTransport()` made.
  */

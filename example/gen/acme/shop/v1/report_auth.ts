@@ -68,11 +68,18 @@ export type ReportServiceClientWith<S> = "credentials" extends S ? ReportService
  *
  * @generated from service acme.shop.v1.ReportService
  */
-export function createReportServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createReportServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): ReportServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.v1.ReportService without credentials: only its public methods can be called.
+ */
+export function createReportServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): ReportServicePublicClient;
 /**
  * Makes a client of acme.shop.v1.ReportService on a transport that `createAuthTransport()` made.
  */

@@ -96,11 +96,18 @@ export type LoginServiceClientWith<S> = "credentials" extends S ? LoginServiceCl
  *
  * @generated from service acme.login.v1.LoginService
  */
-export function createLoginServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createLoginServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): LoginServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.login.v1.LoginService without credentials: only its public methods can be called.
+ */
+export function createLoginServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): LoginServicePublicClient;
 /**
  * Makes a client of acme.login.v1.LoginService on a transport that `createAuthTransport()` made.
  */

@@ -316,11 +316,18 @@ export type MatrixServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.matrix.v1.MatrixService
  */
-export function createMatrixServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createMatrixServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): MatrixServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.matrix.v1.MatrixService without credentials: only its public methods can be called.
+ */
+export function createMatrixServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): MatrixServicePublicClient;
 /**
  * Makes a client of acme.matrix.v1.MatrixService on a transport that `createAuthTransport()` made.
  */

@@ -72,11 +72,18 @@ export type PlainServiceClientWith<S> = "credentials" extends S ? PlainServiceCl
  *
  * @generated from service acme.plain.v1.PlainService
  */
-export function createPlainServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createPlainServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): PlainServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.plain.v1.PlainService without credentials: only its public methods can be called.
+ */
+export function createPlainServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PlainServicePublicClient;
 /**
  * Makes a client of acme.plain.v1.PlainService on a transport that `createAuthTransport()` made.
  */

@@ -51,11 +51,18 @@ export type Edition2023ClientWith<S> = "credentials" extends S ? Edition2023Clie
  *
  * @generated from service acme.edition2023.Edition2023
  */
-export declare function createEdition2023Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+export declare function createEdition2023Client<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): Edition2023ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.edition2023.Edition2023 without credentials: only its public methods can be called.
+ */
+export declare function createEdition2023Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): Edition2023PublicClient;
 /**
  * Makes a client of acme.edition2023.Edition2023 on a transport that `createAuthTransport()` made.
  */

@@ -62,11 +62,18 @@ export type Edition2024ClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.edition2024.Edition2024
  */
-export declare function createEdition2024Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+export declare function createEdition2024Client<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): Edition2024ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.edition2024.Edition2024 without credentials: only its public methods can be called.
+ */
+export declare function createEdition2024Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): Edition2024PublicClient;
 /**
  * Makes a client of acme.edition2024.Edition2024 on a transport that `createAuthTransport()` made.
  */

@@ -535,11 +535,18 @@ export type LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  *
  * @generated from service acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName
  */
-export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName without credentials: only its public methods can be called.
+ */
+export declare function createLongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNamePublicClient;
 /**
  * Makes a client of acme.names.class.__proto__.default.LongNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameNameName on a transport that `createAuthTransport()` made.
  */
@@ -654,11 +661,18 @@ export type MethodsClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.names.class.__proto__.default.Methods
  */
-export declare function createMethodsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export declare function createMethodsClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): MethodsClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.names.class.__proto__.default.Methods without credentials: only its public methods can be called.
+ */
+export declare function createMethodsClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): MethodsPublicClient;
 /**
  * Makes a client of acme.names.class.__proto__.default.Methods on a transport that `createAuthTransport()` made.
  */

@@ -148,11 +148,18 @@ export type CommentsClientWith<S> = "credentials" extends S ? CommentsClient : C
  *
  * @generated from service acme.comments.Comments
  */
-export function createCommentsClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createCommentsClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): CommentsClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.comments.Comments without credentials: only its public methods can be called.
+ */
+export function createCommentsClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): CommentsPublicClient;
 /**
  * Makes a client of acme.comments.Comments on a transport that `createAuthTransport()` made.
  */

@@ -73,11 +73,18 @@ export type CustomClientWith<S> = "credentials" extends S ? CustomClient : Custo
  *
  * @generated from service acme.custom.Custom
  */
-export function createCustomClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createCustomClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): CustomClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.custom.Custom without credentials: only its public methods can be called.
+ */
+export function createCustomClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): CustomPublicClient;
 /**
  * Makes a client of acme.custom.Custom on a transport that `createAuthTransport()` made.
  */

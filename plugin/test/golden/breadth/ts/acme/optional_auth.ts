@@ -75,11 +75,18 @@ export type OptionalClientWith<S> = "credentials" extends S ? OptionalClient : O
  *
  * @generated from service acme.optional.Optional
  */
-export function createOptionalClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createOptionalClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): OptionalClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.optional.Optional without credentials: only its public methods can be called.
+ */
+export function createOptionalClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): OptionalPublicClient;
 /**
  * Makes a client of acme.optional.Optional on a transport that `createAuthTransport()` made.
  */

@@ -73,11 +73,18 @@ export type Proto2ClientWith<S> = "credentials" extends S ? Proto2Client : Proto
  *
  * @generated from service acme.proto2.Proto2
  */
-export function createProto2Client<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createProto2Client<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): Proto2ClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.proto2.Proto2 without credentials: only its public methods can be called.
+ */
+export function createProto2Client<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): Proto2PublicClient;
 /**
  * Makes a client of acme.proto2.Proto2 on a transport that `createAuthTransport()` made.
  */

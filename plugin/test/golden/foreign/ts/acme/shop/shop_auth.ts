@@ -101,11 +101,18 @@ export type TillClientWith<S> = "credentials" extends S ? TillClient : TillPubli
  *
  * @generated from service acme.shop.Till
  */
-export function createTillClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createTillClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): TillClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.Till without credentials: only its public methods can be called.
+ */
+export function createTillClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): TillPublicClient;
 /**
  * Makes a client of acme.shop.Till on a transport that `createAuthTransport()` made.
  */
@@ -156,11 +163,18 @@ export type ShopClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.shop.Shop
  */
-export function createShopClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createShopClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): ShopClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.shop.Shop without credentials: only its public methods can be called.
+ */
+export function createShopClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): ShopPublicClient;
 /**
  * Makes a client of acme.shop.Shop on a transport that `createAuthTransport()` made.
  */

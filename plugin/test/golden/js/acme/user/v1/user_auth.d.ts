@@ -65,11 +65,18 @@ export type UserServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.user.v1.UserService
  */
-export declare function createUserServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export declare function createUserServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): UserServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.user.v1.UserService without credentials: only its public methods can be called.
+ */
+export declare function createUserServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): UserServicePublicClient;
 /**
  * Makes a client of acme.user.v1.UserService on a transport that `createAuthTransport()` made.
  */

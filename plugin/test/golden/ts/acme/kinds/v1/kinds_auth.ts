@@ -288,11 +288,18 @@ export type EveryKindServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.kinds.v1.EveryKindService
  */
-export function createEveryKindServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createEveryKindServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): EveryKindServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.EveryKindService without credentials: only its public methods can be called.
+ */
+export function createEveryKindServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): EveryKindServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.EveryKindService on a transport that `createAuthTransport()` made.
  */
@@ -357,11 +364,18 @@ export type CredentialsServiceClientWith<S> = "credentials" extends S ? Credenti
  *
  * @generated from service acme.kinds.v1.CredentialsService
  */
-export function createCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): CredentialsServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.CredentialsService without credentials: only its public methods can be called.
+ */
+export function createCredentialsServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): CredentialsServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.CredentialsService on a transport that `createAuthTransport()` made.
  */
@@ -398,11 +412,18 @@ export type InternalServiceClientWith<S> = "internalCredentials" extends S ? Int
  *
  * @generated from service acme.kinds.v1.InternalService
  */
-export function createInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createInternalServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): InternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.InternalService without credentials: only its public methods can be called.
+ */
+export function createInternalServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): InternalServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.InternalService on a transport that `createAuthTransport()` made.
  */
@@ -440,11 +461,18 @@ export type PublicAndCredentialsServiceClientWith<S> = "credentials" extends S ?
  *
  * @generated from service acme.kinds.v1.PublicAndCredentialsService
  */
-export function createPublicAndCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createPublicAndCredentialsServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): PublicAndCredentialsServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.PublicAndCredentialsService without credentials: only its public methods can be called.
+ */
+export function createPublicAndCredentialsServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PublicAndCredentialsServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.PublicAndCredentialsService on a transport that `createAuthTransport()` made.
  */
@@ -482,11 +510,18 @@ export type PublicAndInternalServiceClientWith<S> = "internalCredentials" extend
  *
  * @generated from service acme.kinds.v1.PublicAndInternalService
  */
-export function createPublicAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createPublicAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): PublicAndInternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.PublicAndInternalService without credentials: only its public methods can be called.
+ */
+export function createPublicAndInternalServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): PublicAndInternalServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.PublicAndInternalService on a transport that `createAuthTransport()` made.
  */
@@ -536,11 +571,18 @@ export type CredentialsAndInternalServiceClientWith<S> = "credentials" extends S
  *
  * @generated from service acme.kinds.v1.CredentialsAndInternalService
  */
-export function createCredentialsAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createCredentialsAndInternalServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): CredentialsAndInternalServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.CredentialsAndInternalService without credentials: only its public methods can be called.
+ */
+export function createCredentialsAndInternalServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): CredentialsAndInternalServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.CredentialsAndInternalService on a transport that `createAuthTransport()` made.
  */
@@ -583,11 +625,19 @@ export type DeprecatedServiceClientWith<S> = "credentials" extends S ? Deprecate
  * @generated from service acme.kinds.v1.DeprecatedService
  * @deprecated
  */
-export function createDeprecatedServiceClient<O extends TransportOptions, const A extends AuthOptions = {}>(
+export function createDeprecatedServiceClient<O extends TransportOptions, const A extends AuthOptions | undefined>(
   createTransport: (options: O) => Transport,
   options: NoInfer<O>,
-  auth?: Exact<A>,
+  auth: Exact<A>,
 ): DeprecatedServiceClientWith<Slots<A>>;
+/**
+ * Makes a client of acme.kinds.v1.DeprecatedService without credentials: only its public methods can be called.
+ * @deprecated
+ */
+export function createDeprecatedServiceClient<O extends TransportOptions>(
+  createTransport: (options: O) => Transport,
+  options: NoInfer<O>,
+): DeprecatedServicePublicClient;
 /**
  * Makes a client of acme.kinds.v1.DeprecatedService on a transport that `createAuthTransport()` made.
  * @deprecated
