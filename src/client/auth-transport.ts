@@ -112,8 +112,9 @@ export function createAuthTransport<O extends TransportOptions>(
 export function createAuthTransport<O extends TransportOptions, A>(
   createTransport: (options: O) => Transport,
   options: O,
-  given: AuthOptions = {},
+  auth?: AuthOptions,
 ): AuthTransport<Slots<A>> {
+  const given = auth ?? {};
   const tables = createPolicyLookup();
   const transport = makeTransport(createTransport, options, given, (method) => {
     return tables.get(method) ?? resolveMethodPolicy(method);

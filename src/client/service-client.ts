@@ -8,8 +8,8 @@ import type { AuthOptions } from "./credentials-interceptor.js";
  * The client of a generated service, with all of its methods or those named in
  * `M`: the same type as Connect's `Client<S>` or `Pick<Client<S>, M>`. What a
  * method takes and gives is read off its descriptor here, where `Client`
- * compares the descriptor with those of each kind. In large projects that is
- * most of the time a compiler spends on calls.
+ * compares the descriptor with those of each kind: compilers need less time for
+ * the calls of a large project.
  */
 export type ServiceClient<
   S extends ServiceShape,
@@ -61,8 +61,7 @@ export type ServiceClientArgs = [
  *
  * Throws `TypeError` like `createAuthTransport`.
  */
-// Of the service, no more is asked than that it is one: generated files call this for each, and compilers
-// would compare all of them with `DescService`, method by method.
+// generated files call this for each service, and compilers would compare it with `DescService`, method by method
 export function createServiceClient<S extends ServiceShape>(
   policies: ServicePolicies<S>,
   args: ServiceClientArgs,
