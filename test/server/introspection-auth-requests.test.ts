@@ -320,7 +320,7 @@ describe("discovery", () => {
     });
     expect(paths()).toEqual(asked);
     answers.set(oauth, { body: metadata() });
-    vi.setSystemTime(Date.now() + 1300);
+    vi.setSystemTime(Date.now() + 5000);
     expect(await call(interceptor)).toMatchObject({ subject: "alice" });
   });
 
